@@ -1,0 +1,7 @@
+//! What tests share: contract suites for the engine's traits, the deterministic simulation, and starters for real servers.
+
+pub mod backend_contract;
+pub mod fake_spark;
+pub mod postgres;
+pub mod simulation;
+pub mod store_contract;
