@@ -1,1 +1,8 @@
+//! Where applications, leases and events are kept: in memory, in SQLite or in PostgreSQL.
+//!
+//! All three keep the contract of [`engine::store::Store`] and pass `testkit::store_contract`. What a command may
+//! do is decided once, in `rules`, so that the stores can't disagree; what is written is decided once, in `record`.
+//! Start with [`memory::MemoryStore`], which is the contract in its shortest form.
 
+pub mod memory;
+mod rules;
