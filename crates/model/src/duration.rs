@@ -24,8 +24,14 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    const LARGEST_FIRST: [Self; 6] =
-        [Self::Day, Self::Hour, Self::Minute, Self::Second, Self::Millisecond, Self::Microsecond];
+    const LARGEST_FIRST: [Self; 6] = [
+        Self::Day,
+        Self::Hour,
+        Self::Minute,
+        Self::Second,
+        Self::Millisecond,
+        Self::Microsecond,
+    ];
 
     const fn micros(self) -> u64 {
         match self {
@@ -90,11 +96,17 @@ pub enum SparkDurationError {
 
 impl SparkDuration {
     /// The longest span Spark can express in microseconds, a Java `long`.
-    pub const MAX: Self = Self { micros: i64::MAX as u64 };
+    pub const MAX: Self = Self {
+        micros: i64::MAX as u64,
+    };
 
     /// `micros` microseconds, or `None` above [`SparkDuration::MAX`].
     pub const fn from_micros(micros: u64) -> Option<Self> {
-        if micros <= Self::MAX.micros { Some(Self { micros }) } else { None }
+        if micros <= Self::MAX.micros {
+            Some(Self { micros })
+        } else {
+            None
+        }
     }
 
     /// Reads Spark's notation; a number without a unit counts `default_unit`s.
@@ -108,7 +120,9 @@ impl SparkDuration {
             Some(rest) => (true, rest),
             None => (false, lower),
         };
-        let digits_end = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
+        let digits_end = unsigned
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(unsigned.len());
         let (digits, suffix) = unsigned.split_at(digits_end);
         if digits.is_empty() || !suffix.bytes().all(|b| b.is_ascii_lowercase()) {
             return Err(SparkDurationError::Malformed(text.to_owned()));
@@ -118,7 +132,8 @@ impl SparkDuration {
         }
         let unit = match suffix {
             "" => default_unit,
-            _ => TimeUnit::from_suffix(suffix).ok_or_else(|| SparkDurationError::UnknownUnit(text.to_owned()))?,
+            _ => TimeUnit::from_suffix(suffix)
+                .ok_or_else(|| SparkDurationError::UnknownUnit(text.to_owned()))?,
         };
         let count: Option<u64> = digits.parse().ok();
         count
@@ -159,7 +174,7 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
-    fn check(text: &str, expected: Expect) {
+    fn check(text: &str, expected: &Expect) {
         let shown = match SparkDuration::parse(text, TimeUnit::Second) {
             Ok(span) => format!("{span} = {} us", span.micros()),
             Err(error) => error.to_string(),
@@ -169,27 +184,39 @@ mod tests {
 
     #[test]
     fn every_unit_of_spark_is_known() {
-        check("7us", expect!["7us = 7 us"]);
-        check("100ms", expect!["100ms = 100000 us"]);
-        check("30s", expect!["30s = 30000000 us"]);
-        check("5m", expect!["5min = 300000000 us"]);
-        check("5min", expect!["5min = 300000000 us"]);
-        check("36h", expect!["36h = 129600000000 us"]);
-        check("2d", expect!["2d = 172800000000 us"]);
+        check("7us", &expect!["7us = 7 us"]);
+        check("100ms", &expect!["100ms = 100000 us"]);
+        check("30s", &expect!["30s = 30000000 us"]);
+        check("5m", &expect!["5min = 300000000 us"]);
+        check("5min", &expect!["5min = 300000000 us"]);
+        check("36h", &expect!["36h = 129600000000 us"]);
+        check("2d", &expect!["2d = 172800000000 us"]);
     }
 
     #[test]
     fn a_bare_number_takes_the_unit_of_its_key() {
-        check("120", expect!["2min = 120000000 us"]);
-        check("0", expect!["0s = 0 us"]);
+        check("120", &expect!["2min = 120000000 us"]);
+        check("0", &expect!["0s = 0 us"]);
     }
 
     #[test]
     fn what_makes_no_sense_is_refused_with_a_reason() {
-        check("-1", expect!["time `-1` is negative"]);
-        check("10sec", expect!["time `10sec` has an unknown unit; use us, ms, s, min, h or d"]);
-        check("1.5s", expect!["time `1.5s` is not a whole number with a unit, such as 30s or 2h"]);
-        check("soon", expect!["time `soon` is not a whole number with a unit, such as 30s or 2h"]);
-        check("999999999999d", expect!["time `999999999999d` is more than 2^63 - 1 microseconds"]);
+        check("-1", &expect!["time `-1` is negative"]);
+        check(
+            "10sec",
+            &expect!["time `10sec` has an unknown unit; use us, ms, s, min, h or d"],
+        );
+        check(
+            "1.5s",
+            &expect!["time `1.5s` is not a whole number with a unit, such as 30s or 2h"],
+        );
+        check(
+            "soon",
+            &expect!["time `soon` is not a whole number with a unit, such as 30s or 2h"],
+        );
+        check(
+            "999999999999d",
+            &expect!["time `999999999999d` is more than 2^63 - 1 microseconds"],
+        );
     }
 }
