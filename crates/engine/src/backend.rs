@@ -41,7 +41,10 @@ pub trait Backend: Send + Sync + 'static {
     /// attempt that hasn't started is made never to start, which is answered as [`Observation::NeverRan`].
     async fn stop(&self, attempt: &AttemptRef, grace: Duration) -> Result<Observation, BackendError>;
 
-    /// Removes every trace of an ended attempt, its log included. Removing what is gone succeeds.
+    /// Removes every trace of an ended attempt, its log included. Removing what is gone succeeds. What a later
+    /// [`Backend::launch`] of the same attempt needs to know that it must not start (a tombstone) stays for a
+    /// day at least, because a launch may still be on its way when its application is deleted; such a launch
+    /// is answered with [`Observation::NeverRan`].
     async fn discard(&self, attempt: &AttemptRef) -> Result<(), BackendError>;
 
     /// Everything here that is ours, whatever the store knows about it.

@@ -6,4 +6,9 @@
 //! The traits [`store::Store`] and [`backend::Backend`] are declared here and implemented elsewhere.
 
 pub mod backend;
+pub mod events;
+pub mod perform;
+pub mod reconciler;
+pub mod runtime;
+pub mod step;
 pub mod store;

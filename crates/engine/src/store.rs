@@ -87,8 +87,9 @@ pub trait Store: Send + Sync + 'static {
     /// in the order of `ready_at`, then id; those of `exclude` are left out.
     async fn queue(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Result<Vec<Application>, StoreError>;
 
-    /// Applications of the shard whose [`Application::wake_at`] is at most `now`, earliest first.
-    async fn due(&self, shard: &Shard, now: Timestamp, limit: u32) -> Result<Vec<Application>, StoreError>;
+    /// Applications of the shard whose [`Application::wake_at`] is at most `now`, earliest first; those of
+    /// `exclude` are left out.
+    async fn due(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Result<Vec<Application>, StoreError>;
 
     /// The earliest instant after `now` at which [`Store::queue`] or [`Store::due`] of the shard will have something new.
     async fn next_due(&self, shard: &Shard, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
@@ -97,7 +98,7 @@ pub trait Store: Send + Sync + 'static {
     async fn queue_length(&self, shard: &Shard) -> Result<u64, StoreError>;
 
     /// Ids of terminal applications of the shard, oldest end first, that retention lets go: those that ended
-    /// before `ended_before`, and those beyond the newest `keep` terminal ones.
+    /// before `ended_before`, and those beyond the newest `keep` terminal ones; without those already wished deleted.
     async fn expired(&self, shard: &Shard, ended_before: Option<Timestamp>, keep: Option<u64>, limit: u32) -> Result<Vec<ApplicationId>, StoreError>;
 
     /// Events after `after`, in order.

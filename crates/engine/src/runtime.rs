@@ -1,0 +1,361 @@
+//! The engine in the real world: use cases for the doors, and one driven [`Reconciler`](crate::reconciler::Reconciler) per backend.
+
+mod housekeeping;
+mod lane;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use model::application::{Application, Wish};
+use model::id::{ApplicationId, ApplicationKind, BackendName, HolderId, Shard, UserName};
+use model::principal::Principal;
+use model::spec::{ATTEMPTS_MAX, ApplicationSpec};
+use model::state::State;
+use model::time::Timestamp;
+
+use crate::backend::{DynBackend, Owned, Problem};
+use crate::events::EventHub;
+use crate::reconciler::Input;
+use crate::step::Policy;
+use crate::store::{Accepted, DynStore, IdempotencyKey, ListQuery, NewApplication, Positioned, StoreError};
+
+use self::lane::Lane;
+
+/// The time of the machine's clock.
+pub fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What an engine is told once.
+pub struct EngineOptions {
+    /// Who it is towards other gateways on the same store; stable across restarts.
+    pub holder: HolderId,
+    /// Whether other gateways may change the same store, so that their changes must be watched for.
+    pub shared_store: bool,
+    /// How patient it is.
+    pub policy: Policy,
+    /// How long records are kept.
+    pub retention: Retention,
+    /// Where applications can run; the first is the default.
+    pub backends: Vec<BackendOptions>,
+}
+
+/// One backend with its limits.
+pub struct BackendOptions {
+    /// The backend.
+    pub backend: DynBackend,
+    /// How many applications may be active at once.
+    pub places: usize,
+    /// How many may wait; `None` for no limit.
+    pub queue_max: Option<u64>,
+}
+
+/// How long ended applications and events are kept; what is older is deleted bit by bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Longest time after its end.
+    pub age_max: Option<Duration>,
+    /// Ended applications kept per backend, newest first.
+    pub count_max: Option<u64>,
+    /// Events kept.
+    pub events_max: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { age_max: Some(Duration::from_secs(30 * 86_400)), count_max: Some(100_000), events_max: 1_000_000 }
+    }
+}
+
+/// Accepts applications, brings them to their ends, and tells about them.
+pub struct Engine {
+    store: DynStore,
+    events: Arc<EventHub>,
+    lanes: BTreeMap<BackendName, Lane>,
+    default_backend: BackendName,
+}
+
+/// What a client wants to run.
+#[derive(Clone, Debug)]
+pub struct AcceptRequest {
+    /// Batch or server.
+    pub kind: ApplicationKind,
+    /// What.
+    pub spec: ApplicationSpec,
+    /// Where; the default backend when absent.
+    pub backend: Option<BackendName>,
+    /// The application it repeats.
+    pub retry_of: Option<ApplicationId>,
+    /// The client's key for safe repetition.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// Why an application was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// No backend of that name is configured.
+    #[error("no backend `{name}` is configured; there are: {known}")]
+    UnknownBackend {
+        /// The name asked for.
+        name: BackendName,
+        /// Those that exist.
+        known: String,
+    },
+    /// The specification can't run there.
+    #[error("the application can't run as specified")]
+    Rejected(Vec<Problem>),
+    /// Only an ended application can be retried.
+    #[error("{id} is {state}; only an application that ended can be retried")]
+    NotRetryable {
+        /// Which.
+        id: ApplicationId,
+        /// Where it stands.
+        state: State,
+    },
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whether the gateway can take work, and if not, why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether it can.
+    pub ready: bool,
+    /// What it waits for.
+    pub reasons: Vec<String>,
+}
+
+/// One backend, seen from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendStatus {
+    /// Its name.
+    pub name: BackendName,
+    /// Its lease.
+    pub shard: Shard,
+    /// Whether this gateway holds the lease and knows everything active.
+    pub ready: bool,
+    /// Active applications.
+    pub active: usize,
+    /// How many may be active.
+    pub places: usize,
+    /// Applications that wait.
+    pub queued: u64,
+    /// What it holds and the store doesn't know.
+    pub leftovers: Vec<Owned>,
+}
+
+impl Engine {
+    /// Starts the engine on the current runtime. It ends with the process: dropping it stops what drives it,
+    /// and touches nothing that runs.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    ///
+    /// # Panics
+    /// When `options.backends` is empty.
+    pub async fn start(store: DynStore, options: EngineOptions) -> Result<Arc<Self>, StoreError> {
+        let events = EventHub::new(Arc::clone(&store)).await?;
+        tokio::spawn(Arc::clone(&events).follow());
+        let default_backend = options.backends.first().map(|it| it.backend.name().clone());
+        #[expect(clippy::expect_used, reason = "stated above; the binary always configures one")]
+        let default_backend = default_backend.expect("at least one backend");
+        let mut lanes = BTreeMap::new();
+        for one in options.backends {
+            let follow = options.shared_store.then(|| Arc::clone(&events));
+            let lane = Lane::start(&store, &options.holder, options.policy, one, follow);
+            tokio::spawn(housekeeping::keep(Arc::clone(&store), lane.handle(), options.retention));
+            lanes.insert(lane.name().clone(), lane);
+        }
+        Ok(Arc::new(Self { store, events, lanes, default_backend }))
+    }
+
+    /// Stores a new application; it is durable when this answers.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; nothing was stored then, except when the store is unavailable.
+    pub async fn accept(&self, principal: &Principal, request: AcceptRequest) -> Result<Accepted, AcceptError> {
+        let name = request.backend.unwrap_or_else(|| self.default_backend.clone());
+        let lane = self.lanes.get(&name).ok_or_else(|| self.unknown_backend(name.clone()))?;
+        let mut problems = limit_problems(&request.spec);
+        problems.extend(lane.backend().check(&request.spec));
+        if !problems.is_empty() {
+            return Err(AcceptError::Rejected(problems));
+        }
+        let new = NewApplication {
+            kind: request.kind,
+            spec: Arc::new(request.spec),
+            owner: principal.into(),
+            retry_of: request.retry_of,
+            backend: name,
+            shard: lane.backend().shard().clone(),
+            at: now(),
+            idempotency: request.idempotency,
+            queue_max: lane.queue_max(),
+        };
+        let accepted = self.store.accept(new).await?;
+        if let Accepted::Created(application) = &accepted {
+            lane.send(Input::Changed(Box::new(application.clone()))).await;
+        }
+        Ok(accepted)
+    }
+
+    fn unknown_backend(&self, name: BackendName) -> AcceptError {
+        let known: Vec<&str> = self.lanes.keys().map(BackendName::as_str).collect();
+        AcceptError::UnknownBackend { name, known: known.join(", ") }
+    }
+
+    /// One application.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn get(&self, id: ApplicationId) -> Result<Option<Application>, StoreError> {
+        self.store.get(id).await
+    }
+
+    /// One application by its name.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn get_by_name(&self, kind: ApplicationKind, name: &str) -> Result<Option<Application>, StoreError> {
+        self.store.get_by_name(kind, name).await
+    }
+
+    /// A page of applications, newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn list(&self, query: &ListQuery) -> Result<Vec<Application>, StoreError> {
+        self.store.list(query).await
+    }
+
+    /// A page by position, oldest first, with the total.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn list_by_position(
+        &self,
+        kind: ApplicationKind,
+        owner: Option<&UserName>,
+        offset: u32,
+        limit: u32,
+    ) -> Result<Positioned, StoreError> {
+        self.store.list_by_position(kind, owner, offset, limit).await
+    }
+
+    /// Raises the user's wish; the application as it is stored then, `None` when there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn wish(&self, id: ApplicationId, wish: Wish) -> Result<Option<Application>, StoreError> {
+        let application = self.store.wish(id, wish, now()).await?;
+        if let Some(application) = &application
+            && let Some(lane) = self.lanes.get(&application.backend)
+        {
+            lane.send(Input::Changed(Box::new(application.clone()))).await;
+        }
+        Ok(application)
+    }
+
+    /// Accepts a new application that repeats an ended one; `None` when there is none of that id.
+    ///
+    /// # Errors
+    /// [`AcceptError::NotRetryable`] when it hasn't ended; others as for [`Engine::accept`].
+    pub async fn retry(
+        &self,
+        principal: &Principal,
+        id: ApplicationId,
+        idempotency: Option<IdempotencyKey>,
+    ) -> Result<Option<Accepted>, AcceptError> {
+        let Some(application) = self.store.get(id).await? else { return Ok(None) };
+        if !application.state.is_terminal() {
+            return Err(AcceptError::NotRetryable { id, state: application.state });
+        }
+        let mut spec = (*application.spec).clone();
+        // Names are unique, and the one that it repeats keeps its own.
+        spec.name = spec.name.map(|name| format!("{name}-retry-of-{id}"));
+        let request = AcceptRequest {
+            kind: id.kind(),
+            spec,
+            backend: Some(application.backend),
+            retry_of: Some(id),
+            idempotency,
+        };
+        self.accept(principal, request).await.map(Some)
+    }
+
+    /// Waits until the application has ended or is gone, at most for `limit`, and answers how it is then.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn wait_settled(&self, id: ApplicationId, limit: Duration) -> Result<Option<Application>, StoreError> {
+        self.wait_until(id, limit, |application| application.is_none_or(|it| it.state.is_terminal())).await
+    }
+
+    /// Waits until the application is removed, at most for `limit`; whether it is.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn wait_removed(&self, id: ApplicationId, limit: Duration) -> Result<bool, StoreError> {
+        Ok(self.wait_until(id, limit, |application| application.is_none()).await?.is_none())
+    }
+
+    async fn wait_until(
+        &self,
+        id: ApplicationId,
+        limit: Duration,
+        done: impl Fn(Option<&Application>) -> bool,
+    ) -> Result<Option<Application>, StoreError> {
+        let mut events = self.events.subscribe(None);
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let application = self.store.get(id).await?;
+            if done(application.as_ref()) {
+                return Ok(application);
+            }
+            let news = async {
+                while !events.next().await?.iter().any(|event| event.application == id) {}
+                Ok::<(), StoreError>(())
+            };
+            match tokio::time::timeout_at(deadline, news).await {
+                Ok(seen) => seen?,
+                Err(_) => return Ok(application),
+            }
+        }
+    }
+
+    /// What happened, as it happens.
+    pub fn events(&self) -> &Arc<EventHub> {
+        &self.events
+    }
+
+    /// Whether it can take work.
+    pub fn readiness(&self) -> Readiness {
+        let reasons: Vec<String> = self.lanes.values().filter_map(Lane::not_ready).collect();
+        Readiness { ready: reasons.is_empty(), reasons }
+    }
+
+    /// Every backend with its numbers.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn backends(&self) -> Result<Vec<BackendStatus>, StoreError> {
+        let mut statuses = Vec::with_capacity(self.lanes.len());
+        for lane in self.lanes.values() {
+            let queued = self.store.queue_length(lane.backend().shard()).await?;
+            statuses.push(lane.status(queued));
+        }
+        Ok(statuses)
+    }
+}
+
+fn limit_problems(spec: &ApplicationSpec) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !(1..=ATTEMPTS_MAX).contains(&spec.limits.max_attempts) {
+        let message = format!("{} is outside 1 to {ATTEMPTS_MAX}", spec.limits.max_attempts);
+        problems.push(Problem { field: "max_attempts".into(), message });
+    }
+    problems
+}
