@@ -41,10 +41,12 @@ pub struct NotRepresentable {
 
 /// Reads the pairs of a properties file in the order of the text.
 ///
-/// A key that occurs twice is returned twice; in Java the later one wins.
+/// A key that occurs twice is returned twice; in Java the later one wins. Two things differ from Java, on text
+/// that nobody writes on purpose: half a surrogate pair is an error, and a lone backslash at the very end isn't
+/// an entry without a name.
 ///
 /// # Errors
-/// [`PropertiesError`] names the line of a malformed `\u` escape, the only thing Java refuses.
+/// [`PropertiesError`] names the line of a malformed `\u` escape.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, PropertiesError> {
     logical_lines(text)
         .iter()

@@ -172,16 +172,11 @@ impl SparkSubmit {
             .or_else(|| program.resource.trim_end_matches('/').rsplit('/').next())
     }
 
-    /// What can be known to be wrong without reading a file, for a submission; nothing for other actions.
+    /// What can be known to be wrong without reading a file.
     ///
     /// [`parse`] includes it. Ask again after [`SparkSubmit::fill_in`], which may bring new values.
     pub fn check(&self) -> Vec<Problem> {
-        let Action::Submit(program) = &self.action else {
-            return Vec::new();
-        };
-        let mut problems = check::program(program);
-        problems.extend(check::conf(&self.conf, self.proxy_user.as_deref()));
-        problems
+        check::problems(Some(&self.action), &self.conf, self.proxy_user.as_deref())
     }
 }
 
@@ -360,17 +355,11 @@ impl Reader {
                     .push(Problem::from_conf_error("--conf", &error));
                 SparkConf::new()
             });
-        match &action {
-            None => self
-                .problems
-                .extend(check::conf(&conf, self.proxy_user.as_deref())),
-            Some(Action::Submit(program)) => {
-                self.problems.extend(check::program(program));
-                self.problems
-                    .extend(check::conf(&conf, self.proxy_user.as_deref()));
-            }
-            Some(_) => {}
-        }
+        self.problems.extend(check::problems(
+            action.as_ref(),
+            &conf,
+            self.proxy_user.as_deref(),
+        ));
         match action {
             Some(action) if self.problems.is_empty() => Ok(SparkSubmit {
                 action,

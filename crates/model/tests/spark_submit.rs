@@ -182,6 +182,13 @@ fn other_actions_need_no_program() {
     "#]],
     );
     check(
+        "--kill a --deploy-mode b --master c",
+        &expect![[r#"
+        --master (spark.master): master `c` is none of local[N], spark://HOST:PORT, yarn and k8s://URL; correct it, or leave it out
+        --deploy-mode (spark.submit.deployMode): is `b`; write client or cluster
+    "#]],
+    );
+    check(
         "--kill a --status b",
         &expect![[r#"
         --status: comes after another --kill or --status; ask for one submission at a time
@@ -211,7 +218,7 @@ fn all_problems_are_reported_together() {
             --class: has no value; write --class VALUE
             program: is missing; name a JAR, Python or R file behind the options
             --deploy-mode (spark.submit.deployMode): is `remote`; write client or cluster
-            --driver-memory (spark.driver.memory): size `1.5g` has a fraction, which Spark refuses; use a smaller unit, such as 1536m for 1.5g; write a size such as 512m or 4g
+            --driver-memory (spark.driver.memory): size `1.5g` has a fraction, which Spark refuses; write a size such as 512m or 4g
             --executor-cores (spark.executor.cores): `two` is no whole number above 0; write a number such as 2
             --num-executors (spark.executor.instances): `0` is no whole number above 0; write a number such as 2
             --driver-java-options (spark.driver.extraJavaOptions): sets the heap with -Xmx, which Spark refuses; use --driver-memory

@@ -1,14 +1,33 @@
 //! What spark-submit itself refuses, before a JVM is started for it.
 
-use super::{DeployMode, Master, Problem, Program, command_line, keys};
+use super::{Action, DeployMode, Master, Problem, Program, command_line, keys};
 use crate::memory_size::{ByteUnit, MemorySize};
 use crate::spark_conf::SparkConf;
 
 /// How problems with the program call it.
 pub(super) const PROGRAM: &str = "program";
 
-/// What is wrong with the program.
-pub(super) fn program(program: &Program) -> Vec<Problem> {
+/// What is wrong with an invocation. Without an action, which means the program is missing, the configuration is
+/// checked as for a submission, so that all problems are reported at once.
+pub(super) fn problems(
+    action: Option<&Action>,
+    conf: &SparkConf,
+    proxy_user: Option<&str>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    match action {
+        Some(Action::Help | Action::Version) => {}
+        Some(Action::Kill(_) | Action::Status(_)) => problems.extend(cluster(conf)),
+        Some(Action::Submit(program)) => {
+            problems.extend(check_program(program));
+            problems.extend(submission(conf, proxy_user));
+        }
+        None => problems.extend(submission(conf, proxy_user)),
+    }
+    problems
+}
+
+fn check_program(program: &Program) -> Vec<Problem> {
     let resource = command_line::check_resource(&program.resource).err();
     let class_name = program
         .class_name
@@ -31,8 +50,7 @@ pub(super) fn program(program: &Program) -> Vec<Problem> {
     resource.into_iter().chain(class_name).collect()
 }
 
-/// What is wrong with the configuration of a submission.
-pub(super) fn conf(conf: &SparkConf, proxy_user: Option<&str>) -> Vec<Problem> {
+fn submission(conf: &SparkConf, proxy_user: Option<&str>) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(cluster(conf));
     problems.extend(
