@@ -9,12 +9,14 @@ pub struct Backend {
     /// Its name, as in `backend` of an application.
     #[schema(example = "local")]
     pub name: String,
-    /// Applications whose driver may exist now.
-    pub running: u64,
-    /// Applications that wait for their turn.
+    /// Whether this gateway looks after it now.
+    pub ready: bool,
+    /// Applications whose driver may exist.
+    pub active: u64,
+    /// How many may be active at once.
+    pub places: u64,
+    /// Applications that wait for a place.
     pub queued: u64,
-    /// How many may run at once; null when there is no limit.
-    pub capacity: Option<u64>,
     /// Things of ours that it holds and no stored application explains: folders or names for a person to look at.
     pub leftovers: Vec<String>,
 }

@@ -546,7 +546,7 @@ mod tests {
 
     use super::*;
 
-    fn check(body: &str, expected: Expect) {
+    fn check(body: &str, expected: &Expect) {
         let shown = match NewApplication::parse(body.as_bytes()) {
             Ok(new) => format!("{:?}", new.spec.conf),
             Err(CreateError::Malformed(detail)) => detail,
@@ -568,14 +568,14 @@ mod tests {
 
     #[test]
     fn one_field_is_enough() {
-        check(r#"{"resource":"/x.py"}"#, expect!["{}"]);
+        check(r#"{"resource":"/x.py"}"#, &expect!["{}"]);
         check(
             r#"{"resource":"s3a://b/x.jar","class_name":null}"#,
-            expect!["{}"],
+            &expect!["{}"],
         );
         check(
             r#"{"resource":"spark-internal","class_name":"a.B"}"#,
-            expect!["{}"],
+            &expect!["{}"],
         );
     }
 
@@ -583,7 +583,7 @@ mod tests {
     fn fields_become_conf() {
         check(
             r#"{"resource":"/x.py","jars":["/a.jar","/b.jar"],"driver_memory":"2g","executor_cores":2,"conf":{"spark.driver.memory":"2g"}}"#,
-            expect![[
+            &expect![[
                 r#"{"spark.driver.memory": "2g", "spark.executor.cores": "2", "spark.jars": "/a.jar,/b.jar"}"#
             ]],
         );
@@ -594,7 +594,7 @@ mod tests {
         check(
             r#"{"file":"/x.py","args":[1,"a",null],"driverMemory":"1g","driver_memory":"1.5g","max_attempts":99,"name":"12",
                 "conf":{"a":"b","spark.x":true},"labels":{"-":"x"},"run_timeout":"soon","jars":["rel.jar","/a,b"],"backend":"no such"}"#,
-            expect![[r#"
+            &expect![[r#"
                 /args/0: expected a text, found a number (write "1")
                 /args/2: expected a text, found null
                 /conf/spark.x: expected a text, found true or false (write "true")
@@ -615,20 +615,20 @@ mod tests {
 
     #[test]
     fn what_is_no_object_says_so() {
-        check("", expect!["EOF while parsing a value at line 1 column 0"]);
+        check("", &expect!["EOF while parsing a value at line 1 column 0"]);
         check(
             "{\n \"resource\": }",
-            expect!["expected value at line 2 column 14"],
+            &expect!["expected value at line 2 column 14"],
         );
-        check("[]", expect![": expected an object, found a list"]);
-        check("null", expect![": expected an object, found null"]);
+        check("[]", &expect![": expected an object, found a list"]);
+        check("null", &expect![": expected an object, found null"]);
     }
 
     #[test]
     fn two_ways_to_say_it_must_agree() {
         check(
             r#"{"resource":"/x.py","queue":"a","conf":{"spark.yarn.queue":"b"}}"#,
-            expect!["/queue: disagrees with `spark.yarn.queue` in conf (give one of the two)"],
+            &expect!["/queue: disagrees with `spark.yarn.queue` in conf (give one of the two)"],
         );
     }
 

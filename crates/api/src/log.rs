@@ -18,9 +18,11 @@ pub enum LogStream {
 pub struct LogEntry {
     /// The place right after this entry; give it as `cursor` to go on from there.
     pub cursor: String,
-    /// When the gateway read it, RFC 3339 in UTC with nanoseconds.
+    /// The number of the attempt that it is of, from 1.
+    pub attempt: u32,
+    /// When the gateway read it, RFC 3339 in UTC with nanoseconds; null for a mark.
     #[schema(format = DateTime, example = "2026-11-21T12:00:00.123456789Z")]
-    pub at: String,
+    pub at: Option<String>,
     /// Where it came from; null for a mark.
     pub stream: Option<LogStream>,
     /// The text without its line end. Bytes that aren't UTF-8 are replaced by U+FFFD.

@@ -154,7 +154,8 @@ fn retry_application() {}
 ///
 /// The form follows `Accept`: JSON entries by default, `text/plain` for the bare text, `text/event-stream` (or
 /// `follow=true`) to follow it to its end. A followed log sends `log` events whose `id` is the cursor and whose
-/// data is a `LogEntry`, a comment each 15 seconds, and at last one `end` event.
+/// data is a `LogEntry`, a comment each 15 seconds, and at last one `end` event whose data is the ended
+/// `Application`, or null when it was removed. It goes on into later attempts unless one was asked for.
 #[utoipa::path(
     get, path = "/api/v1/applications/{id}/logs", tag = "applications",
     params(
@@ -177,7 +178,8 @@ fn read_logs() {}
 /// Follow what happens to applications, as server-sent events.
 ///
 /// The `id` of a message is the event's id, `event` its type, `data` an `Event`. With `Last-Event-ID` or `after`
-/// nothing that came later is missed; without, the stream begins now. A comment comes each 15 seconds. A client
+/// nothing that came later is missed, or a `gap` event says that older events are not kept any more; without, the
+/// stream begins now. A comment comes each 15 seconds. A client
 /// that doesn't read is disconnected, and goes on with `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events",
