@@ -96,7 +96,8 @@ fn check_conf_list(batch: &CreateBatch, key: &str, rules: &Rules) -> Result<(), 
 /// A path must be absolute; one on this machine must lie in an allowed folder.
 ///
 /// Livy's check knows the scheme `file` in lower case alone. `FILE:` and `local:` name files of this machine
-/// as well, and Spark takes a path without a scheme as it stands, `%2e` and `?` included, so that form is looked at too.
+/// as well, and Spark takes a path without a scheme as it stands, `%2e` and `?` included, so that form is
+/// looked at too.
 fn check_file(file: &str, rules: &Rules) -> Result<(), Rejection> {
     let uri = Uri::parse(file).map_err(Rejection::rejected)?;
     let path = uri.path();
