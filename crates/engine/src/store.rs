@@ -33,9 +33,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Replaces the mutable part of an application (all but id, spec, owner, `accepted_at`) by `save.next`, if
     /// the stored version is `save.next.version - 1` and `fence` is still the shard's newest lease, and appends
-    /// an event when `save.event` says so. The wish is part of the mutable part.
+    /// an event when `save.event` says so. The wish is part of the mutable part. The fence is checked first.
     ///
     /// # Errors
+    /// [`StoreError::Corrupt`] when `model::state` has no such transition or the wish would sink, both of which
+    /// are the caller's mistake,
     /// [`StoreError::Conflict`] when the version differs or the application is gone, [`StoreError::Fenced`]
     /// when a newer lease exists.
     async fn save(&self, fence: &Fence, save: Save) -> Result<(), StoreError>;
@@ -57,7 +59,8 @@ pub trait Store: Send + Sync + 'static {
     /// `None` when another holder has it.
     async fn lease(&self, request: LeaseRequest) -> Result<Option<Lease>, StoreError>;
 
-    /// Gives the lease up, so that another holder needn't wait for its end. Without effect when it isn't ours any more.
+    /// Gives the lease up, so that another holder needn't wait for its end; its fence proves nothing afterwards.
+    /// Without effect when it isn't ours any more.
     async fn release(&self, fence: &Fence, holder: &HolderId) -> Result<(), StoreError>;
 
     /// One application.
@@ -137,7 +140,7 @@ pub struct NewApplication {
     pub at: Timestamp,
     /// The client's key, if it gave one.
     pub idempotency: Option<IdempotencyKey>,
-    /// Longest queue of the shard that still takes one more; `None` for no limit.
+    /// How long the queue of the shard may be, with this one in it; `None` for no limit.
     pub queue_max: Option<u64>,
 }
 

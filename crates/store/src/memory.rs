@@ -190,10 +190,11 @@ impl Tables {
         found.into_iter().take(limit as usize).cloned().collect()
     }
 
-    fn due(&self, shard: &Shard, now: Timestamp, limit: u32) -> Vec<Application> {
-        let mut found: Vec<_> = self.of_shard(shard).filter_map(|a| Some((a.wake_at().filter(|at| *at <= now)?, a.id, a))).collect();
-        found.sort_by_key(|&(at, id, _)| (at, id));
-        found.into_iter().take(limit as usize).map(|(_, _, application)| application.clone()).collect()
+    fn due(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Vec<Application> {
+        let due = |a: &&Application| a.wake_at().is_some_and(|at| at <= now) && !exclude.contains(&a.id);
+        let mut found: Vec<_> = self.of_shard(shard).filter(due).collect();
+        found.sort_by_key(|a| (a.wake_at(), a.id));
+        found.into_iter().take(limit as usize).cloned().collect()
     }
 
     fn next_due(&self, shard: &Shard, now: Timestamp) -> Option<Timestamp> {
@@ -305,8 +306,8 @@ impl Store for MemoryStore {
         Ok(self.tables().queue(shard, now, exclude, limit))
     }
 
-    async fn due(&self, shard: &Shard, now: Timestamp, limit: u32) -> Result<Vec<Application>, StoreError> {
-        Ok(self.tables().due(shard, now, limit))
+    async fn due(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Result<Vec<Application>, StoreError> {
+        Ok(self.tables().due(shard, now, exclude, limit))
     }
 
     async fn next_due(&self, shard: &Shard, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
