@@ -1,0 +1,25 @@
+//! Every store keeps the contract: each law is a test of each store, `memory::names_are_unique_per_kind`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod memory {
+    use std::sync::Arc;
+
+    use engine::store::DynStore;
+    use store::memory::MemoryStore;
+    use testkit::store_contract::{Bed, Start};
+
+    #[async_trait::async_trait]
+    impl Bed for Handle {
+        async fn open(&self) -> DynStore {
+            Arc::new(self.0.clone())
+        }
+    }
+
+    struct Handle(MemoryStore);
+
+    fn start() -> Start {
+        Start::Ready(Arc::new(Handle(MemoryStore::new())))
+    }
+
+    testkit::store_contract!(start);
+}
