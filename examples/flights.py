@@ -11,6 +11,8 @@ from pyspark.sql import functions as f
 
 #: From here on the authorities call a flight late.
 LATE_MINUTES = 15
+#: A month with fewer flights says little about an airport.
+MANY = 100
 
 
 def delays_by_month(flights: DataFrame) -> DataFrame:
@@ -29,7 +31,7 @@ def busiest(by_month: DataFrame) -> DataFrame:
         .agg(
             f.sum("flights").alias("flights"),
             f.round(f.sum(f.col("mean_delay") * f.col("flights")) / f.sum("flights"), 1).alias("mean_delay"),
-            f.max_by("month", "mean_delay").alias("worst_month"),
+            f.max_by("month", f.when(f.col("flights") >= MANY, f.col("mean_delay"))).alias("worst_month"),
         )
         .orderBy(f.desc("flights"), "origin")
     )

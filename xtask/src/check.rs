@@ -14,11 +14,15 @@ const GENERATED: &[(&str, &[&str])] = &[("docs/openapi.json", &["openapi"])];
 
 /// Runs every check and fails if one did.
 pub(crate) fn run() -> Result<()> {
-    let checks: [(&str, fn() -> Result<()>); 4] =
-        [("format", format), ("lints", lints), ("generated files", generated_files), ("licences", licences::check)];
+    let outcomes = [
+        ("format", format()),
+        ("lints", lints()),
+        ("generated files", generated_files()),
+        ("licences", licences::check()),
+    ];
     let mut failed = Vec::new();
-    for (name, check) in checks {
-        match check() {
+    for (name, outcome) in outcomes {
+        match outcome {
             Ok(()) => println!("{name}: ok"),
             Err(error) => {
                 println!("{name}: {error:#}");
@@ -35,8 +39,11 @@ pub(crate) fn run() -> Result<()> {
 /// Writes the generated files anew.
 pub(crate) fn generate() -> Result<()> {
     for (path, arguments) in GENERATED {
-        fs::write(process::repository().join(path), print_with_binary(arguments)?)
-            .with_context(|| format!("write {path}"))?;
+        fs::write(
+            process::repository().join(path),
+            print_with_binary(arguments)?,
+        )
+        .with_context(|| format!("write {path}"))?;
         println!("{path}");
     }
     Ok(())
@@ -47,12 +54,21 @@ fn format() -> Result<()> {
 }
 
 fn lints() -> Result<()> {
-    process::run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+    process::run(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 fn generated_files() -> Result<()> {
     for (path, arguments) in GENERATED {
-        let kept = fs::read(process::repository().join(path)).with_context(|| format!("read {path}"))?;
+        let kept =
+            fs::read(process::repository().join(path)).with_context(|| format!("read {path}"))?;
         if kept != print_with_binary(arguments)? {
             bail!("{path} is not what the code says: run `cargo xtask generate` and commit it");
         }
@@ -61,5 +77,9 @@ fn generated_files() -> Result<()> {
 }
 
 fn print_with_binary(arguments: &[&str]) -> Result<Vec<u8>> {
-    process::capture(cargo().args(["run", "--quiet", "--package", "lamplighter", "--"]).args(arguments))
+    process::capture(
+        cargo()
+            .args(["run", "--quiet", "--package", "lamplighter", "--"])
+            .args(arguments),
+    )
 }

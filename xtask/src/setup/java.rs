@@ -17,7 +17,11 @@ pub(crate) fn require() -> Result<()> {
     let java = tool("java").ok_or_else(|| missing("to run Spark"))?;
     match release_of(&java) {
         Some(found) if found < OLDEST => {
-            bail!("{}, and {} is Java {found}", missing("to run Spark"), java.display())
+            bail!(
+                "{}, and {} is Java {found}",
+                missing("to run Spark"),
+                java.display()
+            )
         }
         // A Java that keeps its version to itself may be new enough; Spark says so if not.
         _ => Ok(()),
@@ -32,12 +36,16 @@ pub(crate) fn development_tool(name: &str) -> Result<PathBuf> {
 /// `name` in `$JAVA_HOME/bin`, as Spark prefers it, or in `PATH`.
 fn tool(name: &str) -> Option<PathBuf> {
     let home = env::var_os("JAVA_HOME").filter(|home| !home.is_empty());
-    let at_home = home.map(|home| Path::new(&home).join("bin").join(name)).filter(|file| is_executable(file));
+    let at_home = home
+        .map(|home| Path::new(&home).join("bin").join(name))
+        .filter(|file| is_executable(file));
     at_home.or_else(|| find_in_path(name))
 }
 
 fn missing(purpose: &str) -> anyhow::Error {
-    anyhow!("Java {OLDEST} is needed {purpose}: apt-get install openjdk-{OLDEST}-jdk-headless, or set JAVA_HOME")
+    anyhow!(
+        "Java {OLDEST} is needed {purpose}: apt-get install openjdk-{OLDEST}-jdk-headless, or set JAVA_HOME"
+    )
 }
 
 /// The major version of the Java installation that `java` belongs to, from the file that each one carries: asking the
@@ -50,9 +58,16 @@ fn release_of(java: &Path) -> Option<u32> {
 
 /// The major version in the text of a `release` file; Java 8 and older call themselves 1.8 and so on.
 fn major_version(release: &str) -> Option<u32> {
-    let version = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION="))?.trim_matches('"');
+    let version = release
+        .lines()
+        .find_map(|line| line.strip_prefix("JAVA_VERSION="))?
+        .trim_matches('"');
     let version = version.strip_prefix("1.").unwrap_or(version);
-    version.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+    version
+        .split(|character: char| !character.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -62,7 +77,10 @@ mod tests {
     #[test]
     fn major_versions() {
         for (release, expected) in [
-            ("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.15\"\n", Some(17)),
+            (
+                "IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.15\"\n",
+                Some(17),
+            ),
             ("JAVA_VERSION=\"21\"", Some(21)),
             ("JAVA_VERSION=\"1.8.0_432\"", Some(8)),
             ("JAVA_VERSION=\"26-ea\"", Some(26)),
