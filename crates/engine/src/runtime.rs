@@ -196,9 +196,8 @@ impl Engine {
             queue_max: lane.queue_max(),
         };
         let accepted = self.store.accept(new).await?;
-        if let Accepted::Created(application) = &accepted {
-            lane.send(Input::Changed(Box::new(application.clone()))).await;
-        }
+        // Also when it was accepted before: the engine may not have heard of it, and hearing twice is harmless.
+        lane.send(Input::Changed(Box::new(accepted.application().clone()))).await;
         Ok(accepted)
     }
 

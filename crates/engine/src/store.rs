@@ -25,10 +25,12 @@ pub trait Store: Send + Sync + 'static {
     /// Stores a new application in state `accepted` with the next number of its kind, and the event
     /// [`EventKind::Accepted`].
     ///
-    /// With an idempotency key that the same owner used before, answers the application of that time.
+    /// With an idempotency key that the same owner used before, answers the application of that time. When that
+    /// was removed less than [`KEY_KEPT`] ago the key is spent: a repetition that was long on its way must not
+    /// run the program again.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`], [`StoreError::KeyReused`], [`StoreError::Full`].
+    /// [`StoreError::NameTaken`], [`StoreError::KeyReused`], [`StoreError::KeySpent`], [`StoreError::Full`].
     async fn accept(&self, new: NewApplication) -> Result<Accepted, StoreError>;
 
     /// Replaces the mutable part of an application (all but id, spec, owner, `accepted_at`) by `save.next`, if
@@ -47,8 +49,8 @@ pub trait Store: Send + Sync + 'static {
     /// Answers the application as it is afterwards; `None` when there is none.
     async fn wish(&self, id: ApplicationId, wish: Wish, at: Timestamp) -> Result<Option<Application>, StoreError>;
 
-    /// Removes a terminal application whose wish is `Delete`, with its idempotency key, and appends
-    /// [`EventKind::Removed`]. Removing what is gone succeeds.
+    /// Removes a terminal application whose wish is `Delete` and appends [`EventKind::Removed`]. Its idempotency
+    /// key stays for [`KEY_KEPT`] after `at` and is forgotten some time later. Removing what is gone succeeds.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it isn't terminal or nobody wished it, [`StoreError::Fenced`].
@@ -117,6 +119,9 @@ pub trait Store: Send + Sync + 'static {
     /// other gateways on the same store (for them with a delay of up to a second).
     fn newest_event(&self) -> watch::Receiver<EventId>;
 }
+
+/// How long an idempotency key outlives its application.
+pub const KEY_KEPT: Duration = Duration::from_secs(86_400);
 
 /// A shared store.
 pub type DynStore = Arc<dyn Store>;
@@ -276,6 +281,9 @@ pub enum StoreError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// The idempotency key created an application that was removed since.
+    #[error("the idempotency key created {0}, which was deleted; use a new key to run it again")]
+    KeySpent(ApplicationId),
     /// The queue is as long as it may be.
     #[error("the queue is full ({0} applications wait)")]
     Full(u64),

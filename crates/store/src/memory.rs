@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use engine::store::{
-    Accepted, Cursor, Fence, IdempotencyKey, Lease, LeaseRequest, ListQuery, NewApplication, Positioned, Save, Store, StoreError,
+    Accepted, Cursor, Fence, IdempotencyKey, KEY_KEPT, Lease, LeaseRequest, ListQuery, NewApplication, Positioned, Save, Store, StoreError,
 };
 use model::application::{Application, Wish};
 use model::event::{Event, EventKind};
@@ -39,10 +39,19 @@ type KeyOfOwner = (String, String, String);
 struct Tables {
     applications: BTreeMap<ApplicationId, Application>,
     next_number: BTreeMap<ApplicationKind, u32>,
-    keys: BTreeMap<KeyOfOwner, ([u8; 32], ApplicationId)>,
+    keys: BTreeMap<KeyOfOwner, UsedKey>,
     leases: BTreeMap<Shard, StoredLease>,
     events: VecDeque<Event>,
     last_event: EventId,
+}
+
+/// An idempotency key with what it was used for.
+#[derive(Debug)]
+struct UsedKey {
+    fingerprint: [u8; 32],
+    application: ApplicationId,
+    /// When the application was removed.
+    spent_at: Option<Timestamp>,
 }
 
 impl Default for MemoryStore {
@@ -93,10 +102,13 @@ impl Tables {
     }
 
     fn replay(&self, owner: &Owner, idempotency: &IdempotencyKey) -> Result<Option<Application>, StoreError> {
-        match self.keys.get(&key_of_owner(owner, &idempotency.key)) {
-            Some((fingerprint, _)) if *fingerprint != idempotency.fingerprint => Err(StoreError::KeyReused),
-            Some((_, id)) => Ok(self.applications.get(id).cloned()),
-            None => Ok(None),
+        let Some(used) = self.keys.get(&key_of_owner(owner, &idempotency.key)) else { return Ok(None) };
+        if used.fingerprint != idempotency.fingerprint {
+            return Err(StoreError::KeyReused);
+        }
+        match self.applications.get(&used.application) {
+            Some(application) => Ok(Some(application.clone())),
+            None => Err(StoreError::KeySpent(used.application)),
         }
     }
 
@@ -116,7 +128,8 @@ impl Tables {
         let id = ApplicationId::new(new.kind, *number).ok_or(StoreError::NumbersExhausted(new.kind))?;
         *number += 1;
         if let Some(IdempotencyKey { key, fingerprint }) = &new.idempotency {
-            self.keys.insert(key_of_owner(&new.owner, key), (*fingerprint, id));
+            let used = UsedKey { fingerprint: *fingerprint, application: id, spent_at: None };
+            self.keys.insert(key_of_owner(&new.owner, key), used);
         }
         let application = rules::accepted(id, new);
         self.append(application.accepted_at, EventKind::Accepted, &application);
@@ -150,10 +163,18 @@ impl Tables {
         let Some(stored) = self.applications.get(&id) else { return Ok(()) };
         rules::check_remove(fence, stored)?;
         if let Some(removed) = self.applications.remove(&id) {
-            self.keys.retain(|_, (_, of)| *of != id);
+            self.spend_key(id, at);
             self.append(at, EventKind::Removed, &removed);
         }
         Ok(())
+    }
+
+    fn spend_key(&mut self, id: ApplicationId, at: Timestamp) {
+        let forget_before = at.before(KEY_KEPT);
+        self.keys.retain(|_, used| used.spent_at.is_none_or(|spent| spent >= forget_before));
+        for used in self.keys.values_mut().filter(|used| used.application == id) {
+            used.spent_at = Some(at);
+        }
     }
 
     fn lease(&mut self, request: &LeaseRequest) -> Option<Lease> {
@@ -163,11 +184,8 @@ impl Tables {
     }
 
     fn release(&mut self, fence: &Fence, holder: &HolderId) {
-        if let Some(lease) = self.leases.get_mut(&fence.shard)
-            && lease.epoch == fence.epoch
-            && lease.holder.as_ref() == Some(holder)
-        {
-            lease.holder = None;
+        if let Some(lease) = rules::released(fence, holder, self.leases.get(&fence.shard)) {
+            self.leases.insert(fence.shard.clone(), lease);
         }
     }
 

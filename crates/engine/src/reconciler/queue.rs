@@ -186,6 +186,8 @@ impl Reconciler {
     pub(super) fn next_due_known(&mut self, outcome: &Outcome, now: Timestamp) {
         let Outcome::NextDue(at) = outcome else { return self.queue.failed(now) };
         self.queue.next_due.asked = true;
+        // An application whose acceptance nobody heard of, because the answer was lost, is found by looking.
+        self.queue.next_due.at_most(now.after(self.settings.policy.resync));
         if let Some(at) = at {
             self.queue.next_due.at_most(*at);
         }

@@ -1,0 +1,91 @@
+//! The proof that the engine loses nothing and runs nothing twice: every effect of every lifecycle goes wrong in
+//! every way, once each, and then at random.
+//!
+//! A failure prints the name of its run. To see what happened in it:
+//! `LAMPLIGHTER_SIMULATE=NAME cargo test -p engine --test simulation replay -- --nocapture`
+
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
+use testkit::simulation::{Fault, Faults, Run, SCENARIOS, Sabotage, Scenario};
+
+/// Holds the laws against a run; panics with its trace when one is broken.
+fn check(run: Run) -> u32 {
+    let report = run.check();
+    if let Some(broken) = &report.broken_law {
+        let tail = report.trace.len().saturating_sub(120);
+        let trace = report.trace[tail..].join("\n");
+        panic!(
+            "{broken}\n{trace}\nreplay: LAMPLIGHTER_SIMULATE={run} cargo test -p engine --test simulation replay -- --nocapture"
+        );
+    }
+    report.effects
+}
+
+/// Every run of a scenario with exactly one fault.
+fn single_faults(scenario: &'static Scenario, effects: u32) -> impl Iterator<Item = Faults> {
+    let _ = scenario;
+    (0..effects).flat_map(|effect| Fault::ALL.into_iter().map(move |fault| Faults::One { effect, fault }))
+}
+
+#[test]
+fn nothing_goes_wrong_by_itself() {
+    for scenario in SCENARIOS {
+        for seed in 0..5 {
+            check(Run::new(scenario, seed, Faults::None));
+        }
+    }
+}
+
+#[test]
+fn every_effect_goes_wrong_in_every_way() {
+    let mut runs = 0_u32;
+    for scenario in SCENARIOS {
+        let effects = check(Run::new(scenario, 0, Faults::None));
+        for faults in single_faults(scenario, effects) {
+            check(Run::new(scenario, 0, faults));
+            runs += 1;
+        }
+    }
+    println!("{runs} single faults in {} lifecycles", SCENARIOS.len());
+    assert!(runs > 3_000, "only {runs} faults were tried");
+}
+
+#[test]
+fn many_things_go_wrong_at_random() {
+    for scenario in SCENARIOS {
+        for seed in 0..60 {
+            for permille in [20, 100, 250] {
+                check(Run::new(scenario, seed, Faults::Random { permille }));
+            }
+        }
+    }
+}
+
+#[test]
+fn wrong_engines_are_found_out() {
+    for sabotage in Sabotage::ALL {
+        assert!(SCENARIOS.iter().any(|scenario| is_found_out(scenario, sabotage)), "{sabotage:?} was not found out");
+    }
+}
+
+fn is_found_out(scenario: &'static Scenario, sabotage: Sabotage) -> bool {
+    (0..10).any(|seed| Run { sabotage, ..Run::new(scenario, seed, Faults::None) }.check().broken_law.is_some())
+}
+
+#[test]
+fn the_same_run_does_the_same() {
+    for scenario in SCENARIOS {
+        let run = Run::new(scenario, 7, Faults::Random { permille: 150 });
+        assert_eq!(run.check().trace, run.check().trace, "{run}");
+        assert_eq!(run.to_string().parse::<Run>().ok(), Some(run));
+    }
+}
+
+#[test]
+fn replay() {
+    let Ok(name) = std::env::var("LAMPLIGHTER_SIMULATE") else { return };
+    let run: Run = name.parse().unwrap_or_else(|error| panic!("{error}"));
+    let report = run.check();
+    println!("{}", report.trace.join("\n"));
+    println!("{} effects, {}", report.effects, report.broken_law.as_deref().unwrap_or("every law holds"));
+}
