@@ -1,1 +1,8 @@
+//! Places where applications run: adapters of [`engine::backend::Backend`].
+//!
+//! Start with [`local`], which runs drivers on this machine, or with [`log`], which says how the output of
+//! drivers is kept and read whatever the place.
 
+pub mod local;
+pub mod log;
+mod readiness;

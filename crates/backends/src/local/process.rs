@@ -1,0 +1,173 @@
+//! Processes named so that a number used again can't be mistaken for them, and what `/proc` tells about them.
+//!
+//! A pid alone names nothing: it is reused. Together with its start time it names one process of one boot.
+//! Signals go through a pidfd that was opened before the start time was compared, so they can't go astray.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+/// One process of the current boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessId {
+    /// Its number, positive.
+    pub(crate) pid: i32,
+    /// When it was started, in clock ticks since boot.
+    pub(crate) start_time: u64,
+}
+
+impl ProcessId {
+    /// The process that has this number now, zombies included.
+    pub(crate) fn of(pid: Pid) -> io::Result<Self> {
+        let status = Status::read(pid.as_raw_nonzero().get())?;
+        Ok(Self { pid: status.pid, start_time: status.start_time })
+    }
+
+    /// A handle on it, if it is still there. It may have ended and wait to be reaped.
+    pub(crate) fn open(self) -> Option<OwnedFd> {
+        let pid = Pid::from_raw(self.pid).filter(|_| self.pid > 0)?;
+        let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        // Compared after opening: from here on the handle can't come to mean another process.
+        (Self::of(pid).ok()? == self).then_some(handle)
+    }
+
+    /// Whether it runs: it is there and not a zombie.
+    pub(crate) fn is_alive(self) -> bool {
+        Status::read(self.pid).is_ok_and(|status| status.start_time == self.start_time && !status.is_dead())
+    }
+
+    /// Sends a signal; `false` when the process is gone.
+    pub(crate) fn signal(self, signal: Signal) -> bool {
+        self.open().is_some_and(|handle| pidfd_send_signal(handle, signal).is_ok())
+    }
+}
+
+/// What `/proc/PID/stat` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// Its number.
+    pub(crate) pid: i32,
+    /// The letter of its state, `Z` for a zombie.
+    pub(crate) state: u8,
+    /// Who would be told of its end.
+    pub(crate) parent: i32,
+    /// The session it belongs to, named by its leader's number.
+    pub(crate) session: i32,
+    /// When it was started, in clock ticks since boot.
+    pub(crate) start_time: u64,
+}
+
+impl Status {
+    fn read(pid: i32) -> io::Result<Self> {
+        let text = fs::read(format!("/proc/{pid}/stat"))?;
+        Self::parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unreadable process status"))
+    }
+
+    /// The name of the program stands in parentheses and may contain anything, parentheses included.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let name_start = text.iter().position(|&b| b == b'(')?;
+        let name_end = text.iter().rposition(|&b| b == b')')?;
+        let pid = std::str::from_utf8(text.get(..name_start)?).ok()?.trim().parse().ok()?;
+        let fields = std::str::from_utf8(text.get(name_end + 1..)?).ok()?;
+        let mut fields = fields.split_ascii_whitespace();
+        Some(Self {
+            pid,
+            state: *fields.next()?.as_bytes().first()?,
+            parent: fields.next()?.parse().ok()?,
+            session: fields.nth(1)?.parse().ok()?,
+            start_time: fields.nth(15)?.parse().ok()?,
+        })
+    }
+
+    /// Whether its main thread is gone. Other threads of a zombie may still run.
+    pub(crate) const fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    pub(crate) const fn id(&self) -> ProcessId {
+        ProcessId { pid: self.pid, start_time: self.start_time }
+    }
+}
+
+/// Every process that can be seen. One that starts meanwhile may be missing.
+pub(crate) fn list() -> Vec<Status> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| Status::read(pid).ok()).collect()
+}
+
+/// The descendants of `ancestor` among `processes`, nearest first.
+pub(crate) fn descendants(ancestor: i32, processes: &[Status]) -> Vec<ProcessId> {
+    let mut children: HashMap<i32, Vec<&Status>> = HashMap::new();
+    for process in processes {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut found = Vec::new();
+    let mut parents = vec![ancestor];
+    while let Some(parent) = parents.pop() {
+        // Removing makes this end even if reused numbers formed a circle.
+        for child in children.remove(&parent).unwrap_or_default() {
+            found.push(child.id());
+            parents.push(child.pid);
+        }
+    }
+    found
+}
+
+/// Whether the process was started with `name=value` in its environment; `false` when that can't be read.
+pub(crate) fn has_environment(pid: i32, name_and_value: &str) -> bool {
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environment| environment.split(|&b| b == 0).any(|entry| entry == name_and_value.as_bytes()))
+}
+
+/// What a process id of this machine is valid in: the boot, and the namespace that counts the processes.
+///
+/// A container that is started again is a new namespace: whatever ran in the old one is gone, as after a reboot.
+pub(crate) fn boot() -> io::Result<String> {
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let namespace = fs::read_link("/proc/self/ns/pid")?;
+    Ok(format!("{} {}", boot_id.trim(), namespace.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_program_may_be_named_like_the_rest_of_the_line() {
+        let text = b"42 (a) R 1 (b) S 7 42 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0";
+        let status = Status::parse(text).unwrap();
+        let expected = Status { pid: 42, state: b'S', parent: 7, session: 9, start_time: 777 };
+        assert_eq!(status, expected);
+    }
+
+    #[test]
+    fn garbage_is_no_status() {
+        for garbage in ["", "1", "1 (", "1 (a)", "1 (a) S", ") (", "x (a) S 1 1 1"] {
+            assert_eq!(Status::parse(garbage.as_bytes()), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_alive_and_a_reused_number_is_not_it() {
+        let own = ProcessId::of(rustix::process::getpid()).unwrap();
+        assert!(own.is_alive() && own.open().is_some());
+        let other = ProcessId { start_time: own.start_time + 1, ..own };
+        assert!(!other.is_alive() && other.open().is_none());
+        assert!(ProcessId { pid: -1, start_time: 0 }.open().is_none());
+    }
+
+    #[test]
+    fn descendants_are_found_through_generations_and_circles_end() {
+        let process = |pid, parent| Status { pid, state: b'S', parent, session: 1, start_time: 1 };
+        let processes = [process(2, 1), process(3, 2), process(4, 3), process(9, 8), process(1, 4)];
+        let mut found: Vec<i32> = descendants(2, &processes).into_iter().map(|id| id.pid).collect();
+        found.sort_unstable();
+        assert_eq!(found, [1, 2, 3, 4]);
+    }
+}

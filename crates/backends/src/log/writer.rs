@@ -1,0 +1,171 @@
+//! Keeps a log within its bounds: segments of bounded size, of which the first and the newest stay.
+//!
+//! The beginning of a log tells what was started and how, its end why it ended; what is dropped is the middle.
+//! What was dropped is written down before it is deleted, so that a reader can always say what it can't show.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+/// How large a log may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLimits {
+    /// Bytes of one segment.
+    pub segment_bytes: u64,
+    /// Bytes of all segments together; two segments at least are always kept.
+    pub total_bytes: u64,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { segment_bytes: 8 << 20, total_bytes: 64 << 20 }
+    }
+}
+
+/// The name of a segment's file.
+pub(super) fn segment_name(segment: u32) -> String {
+    format!("{segment:08}.log")
+}
+
+/// The file that tells what was dropped.
+pub(super) const DROPPED: &str = "dropped.json";
+
+/// How much of a log was dropped between its first segment and the oldest one after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Dropped {
+    /// Bytes of stored lines.
+    pub(super) bytes: u64,
+    /// How many lines.
+    pub(super) entries: u64,
+}
+
+/// Appends stored lines to a new log.
+///
+/// It never fails: when the disk is full the driver must go on and its exit must still be recorded. What could
+/// not be written is counted and told in the log once writing works again.
+pub(crate) struct LogWriter {
+    dir: OwnedFd,
+    limits: LogLimits,
+    current: Option<File>,
+    segments: Vec<Segment>,
+    dropped: Dropped,
+    /// Bytes that couldn't be written since the last success.
+    unwritten_bytes: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Segment {
+    number: u32,
+    bytes: u64,
+    entries: u64,
+}
+
+impl LogWriter {
+    /// A log in the folder `dir`, which exists and is empty.
+    ///
+    /// # Errors
+    /// When the folder can't be opened, or is a link.
+    pub(crate) fn create(dir: &Path, limits: LogLimits) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(dir, flags, Mode::empty())?;
+        let (segments, dropped) = (Vec::new(), Dropped::default());
+        Ok(Self { dir, limits, current: None, segments, dropped, unwritten_bytes: 0 })
+    }
+
+    /// Appends whole stored lines, each ending with a line feed.
+    pub(crate) fn append(&mut self, mut lines: &[u8]) {
+        while !lines.is_empty() {
+            let used = self.segments.last().map_or(self.limits.segment_bytes, |segment| segment.bytes);
+            let room = usize::try_from(self.limits.segment_bytes.saturating_sub(used)).unwrap_or(usize::MAX);
+            let (fits, rest) = lines.split_at(end_of_last_line_within(lines, room));
+            if fits.is_empty() && used > 0 {
+                self.rotate();
+                continue;
+            }
+            // A line longer than a segment gets one of its own.
+            let (fits, rest) = if fits.is_empty() { lines.split_at(first_line_bytes(lines)) } else { (fits, rest) };
+            self.write(fits);
+            lines = rest;
+        }
+    }
+
+    /// Makes what was appended survive a crash of the machine, as far as it can.
+    pub(crate) fn sync(&mut self) {
+        if let Some(file) = &self.current {
+            let _ = file.sync_data();
+        }
+    }
+
+    fn write(&mut self, lines: &[u8]) {
+        let Some(segment) = self.segments.last_mut() else { return };
+        let Some(file) = &mut self.current else {
+            self.unwritten_bytes += lines.len() as u64;
+            // Counted as used, so that a new file is tried after another segment's worth.
+            segment.bytes += lines.len() as u64;
+            return;
+        };
+        let notice = unwritten_notice(self.unwritten_bytes);
+        match file.write_all(&notice).and_then(|()| file.write_all(lines)) {
+            Ok(()) => {
+                segment.bytes += (notice.len() + lines.len()) as u64;
+                segment.entries += count_lines(lines);
+                self.unwritten_bytes = 0;
+            }
+            Err(_) => self.unwritten_bytes += lines.len() as u64,
+        }
+    }
+
+    fn rotate(&mut self) {
+        let number = self.segments.last().map_or(1, |segment| segment.number + 1);
+        self.segments.push(Segment { number, bytes: 0, entries: 0 });
+        self.make_room();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.dir, segment_name(number), flags, Mode::RUSR | Mode::WUSR);
+        self.current = file.ok().map(File::from);
+    }
+
+    /// Drops the oldest segments but the first until another full one fits.
+    fn make_room(&mut self) {
+        let kept_max = usize::try_from(self.limits.total_bytes / self.limits.segment_bytes.max(1)).unwrap_or(usize::MAX);
+        while self.segments.len() > kept_max.max(2) {
+            let oldest = self.segments.remove(1);
+            self.dropped.bytes += oldest.bytes;
+            self.dropped.entries += oldest.entries;
+            let _ = self.record_dropped();
+            let _ = rustix::fs::unlinkat(&self.dir, segment_name(oldest.number), AtFlags::empty());
+        }
+    }
+
+    fn record_dropped(&self) -> io::Result<()> {
+        let temporary = "dropped.new";
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.dir, temporary, flags, Mode::RUSR | Mode::WUSR)?;
+        File::from(file).write_all(&serde_json::to_vec(&self.dropped)?)?;
+        Ok(rustix::fs::renameat(&self.dir, temporary, &self.dir, DROPPED)?)
+    }
+}
+
+/// A stored line that tells what is missing; it begins with a line feed, because the line before may be torn.
+fn unwritten_notice(bytes: u64) -> Vec<u8> {
+    if bytes == 0 {
+        return Vec::new();
+    }
+    format!("\n{} stderr F [… {bytes} bytes of the log could not be written …]\n", super::now()).into_bytes()
+}
+
+fn end_of_last_line_within(lines: &[u8], room: usize) -> usize {
+    let within = &lines[..room.min(lines.len())];
+    within.iter().rposition(|&b| b == b'\n').map_or(0, |index| index + 1)
+}
+
+fn first_line_bytes(lines: &[u8]) -> usize {
+    lines.iter().position(|&b| b == b'\n').map_or(lines.len(), |index| index + 1)
+}
+
+fn count_lines(lines: &[u8]) -> u64 {
+    lines.iter().map(|&b| u64::from(b == b'\n')).sum()
+}

@@ -1,0 +1,116 @@
+//! The local backend keeps every law of backends, with a fake Spark and with real ones.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use engine::backend::Backend;
+use model::spec::ApplicationSpec;
+use support::{World, spec};
+use testkit::backend_contract::{BackendUnderTest, Job, check_backend};
+use testkit::fake_spark::FakeSpark;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_fake_spark() {
+    check_backend(&WithFakeSpark::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_spark_3_5() {
+    with_real_spark("LAMPLIGHTER_TEST_SPARK_35").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_spark_4() {
+    with_real_spark("LAMPLIGHTER_TEST_SPARK_4").await;
+}
+
+async fn with_real_spark(variable: &str) {
+    if let Some(home) = support::required_path(variable) {
+        check_backend(&WithRealSpark::new(home)).await;
+    }
+}
+
+struct WithFakeSpark {
+    spark: FakeSpark,
+    world: World,
+}
+
+impl WithFakeSpark {
+    fn new() -> Self {
+        let spark = FakeSpark::new().unwrap();
+        let world = World::new(&spark.home());
+        Self { spark, world }
+    }
+}
+
+impl BackendUnderTest for WithFakeSpark {
+    fn start(&self) -> Arc<dyn Backend> {
+        Arc::new(self.world.backend())
+    }
+
+    fn spec(&self, job: &Job) -> ApplicationSpec {
+        let program = |name, script| self.spark.program(name, script).unwrap();
+        match job {
+            Job::Run { traces, exit_code } => {
+                let program = program("run.sh", "echo run >> \"$1\"; exit \"$2\"");
+                spec(&program, &[traces.to_str().unwrap(), &exit_code.to_string()])
+            }
+            Job::KillDriver => spec(&program("kill.sh", "kill -KILL $$"), &[]),
+            Job::Wait { traces } => {
+                let program = program("wait.sh", "echo run >> \"$1\"; exec sleep 600");
+                spec(&program, &[traces.to_str().unwrap()])
+            }
+        }
+    }
+}
+
+/// The same jobs in PySpark, where the driver's own process is the JVM above Python.
+const PROGRAM: &str = r#"
+import os, signal, sys, time
+from pyspark.sql import SparkSession
+
+what, traces, code = sys.argv[1:4]
+if what == "kill":
+    os.kill(os.getppid(), signal.SIGKILL)
+spark = SparkSession.builder.getOrCreate()
+assert spark.sparkContext.parallelize([1, 2]).map(lambda x: x * 2).sum() == 6
+with open(traces, "a") as file:
+    file.write("run\n")
+if what == "wait":
+    time.sleep(600)
+spark.stop()
+sys.exit(int(code))
+"#;
+
+struct WithRealSpark {
+    folder: tempfile::TempDir,
+    world: World,
+}
+
+impl WithRealSpark {
+    fn new(home: PathBuf) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("program.py"), PROGRAM).unwrap();
+        Self { folder, world: World::new(&home) }
+    }
+}
+
+impl BackendUnderTest for WithRealSpark {
+    fn start(&self) -> Arc<dyn Backend> {
+        Arc::new(self.world.backend())
+    }
+
+    fn spec(&self, job: &Job) -> ApplicationSpec {
+        let program = self.folder.path().join("program.py");
+        match job {
+            Job::Run { traces, exit_code } => {
+                spec(&program, &["run", traces.to_str().unwrap(), &exit_code.to_string()])
+            }
+            Job::KillDriver => spec(&program, &["kill", "-", "0"]),
+            Job::Wait { traces } => spec(&program, &["wait", traces.to_str().unwrap(), "0"]),
+        }
+    }
+}

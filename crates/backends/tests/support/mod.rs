@@ -1,0 +1,88 @@
+//! What tests of the local backend share.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use backends::local::{Installations, LocalBackend, LocalConfig, SupervisorCommand, WorkPolicy};
+use backends::log::LogLimits;
+use engine::backend::{AttemptRef, Backend as _, LaunchOrder};
+use model::id::{ApplicationId, ApplicationKind, AttemptId};
+use model::label::Labels;
+use model::principal::Owner;
+use model::spark_conf::SparkConf;
+use model::spec::{ApplicationSpec, Limits};
+use uuid::Uuid;
+
+/// A data folder in which one backend after the other can be started.
+pub struct World {
+    pub data: tempfile::TempDir,
+    pub config: LocalConfig,
+}
+
+impl World {
+    /// An empty data folder, with the Spark at `home`.
+    pub fn new(home: &Path) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let installations = Installations::find(&[("test".parse().unwrap(), home.to_owned())], &|_| None).unwrap();
+        let config = LocalConfig {
+            name: "local".parse().unwrap(),
+            shard: "local@here".parse().unwrap(),
+            data_dir: data.path().to_owned(),
+            installations,
+            supervisor: SupervisorCommand { program: env!("CARGO_BIN_EXE_supervise-for-tests").into(), args: Vec::new() },
+            environment_added: Vec::new(),
+            log: LogLimits::default(),
+            work: WorkPolicy::default(),
+        };
+        Self { data, config }
+    }
+
+    /// A backend over the folder.
+    pub fn backend(&self) -> LocalBackend {
+        LocalBackend::new(self.config.clone()).unwrap()
+    }
+
+    /// The folder of an attempt.
+    pub fn attempt_dir(&self, attempt: &AttemptRef) -> PathBuf {
+        self.data.path().join("attempts").join(attempt.id.to_string())
+    }
+}
+
+/// A specification that runs a program with arguments.
+pub fn spec(program: &Path, args: &[&str]) -> ApplicationSpec {
+    ApplicationSpec {
+        name: None,
+        resource: program.to_str().unwrap().to_owned(),
+        class_name: None,
+        args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        conf: SparkConf::new(),
+        proxy_user: None,
+        spark: None,
+        labels: Labels::default(),
+        external_id: None,
+        limits: Limits::default(),
+    }
+}
+
+/// An order for a new attempt.
+pub fn order(backend: &LocalBackend, spec: ApplicationSpec) -> LaunchOrder {
+    let attempt = AttemptRef {
+        id: AttemptId::new(Uuid::now_v7()),
+        application: ApplicationId::new(ApplicationKind::Batch, 7).unwrap(),
+        binding: backend.binding(),
+    };
+    let owner = Owner { user: "tester".parse().unwrap(), tenant: "default".parse().unwrap() };
+    LaunchOrder { attempt, spec: Arc::new(spec), owner, number: 1 }
+}
+
+/// The path that a variable of the test environment gives; without it the test has nothing to run on, which is
+/// told, and fails where everything is required.
+pub fn required_path(variable: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(variable).map(PathBuf::from);
+    if path.is_none() {
+        assert!(std::env::var_os("LAMPLIGHTER_TEST_REQUIRE_ALL").is_none(), "{variable} is not set");
+        println!("skipped: {variable} is not set");
+    }
+    path
+}
