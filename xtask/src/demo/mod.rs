@@ -55,8 +55,8 @@ pub(crate) fn run() -> Result<()> {
         .map_or(Ok(8998), |port| port.parse().context("read DEMO_PORT"))?;
     gateway::require_free_port(port)?;
     java::require()?;
-    let binary = build_release_binary()?;
     let scene = Scene::prepare()?;
+    let binary = build_release_binary()?;
 
     let (sender, events) = mpsc::channel();
     listen_for_signals(sender.clone())?;
@@ -229,10 +229,10 @@ fn finish(screen: &mut Screen, jobs: &[Job], scene: &Scene, gateway: &Gateway) -
         job.show_result(screen)?;
     }
     let (files, bytes) = parquet_files(&scene.output())?;
+    let (output, kilobytes) = (scene.output(), bytes.div_ceil(1000));
     screen.text(&format!(
-        "  result   {} ({files} Parquet files, {} kB)",
-        scene.output().display(),
-        bytes.div_ceil(1000)
+        "\nParquet written by flights: {kilobytes} kB in {files} file(s), {}",
+        output.display()
     ));
     let url = gateway.url();
     screen.heading("look at it");

@@ -15,16 +15,14 @@ const OLDEST: u32 = 17;
 /// Fails with one sentence when there is no Java that runs Spark.
 pub(crate) fn require() -> Result<()> {
     let java = tool("java").ok_or_else(|| missing("to run Spark"))?;
-    match release_of(&java) {
-        Some(found) if found < OLDEST => {
-            bail!(
-                "{}, and {} is Java {found}",
-                missing("to run Spark"),
-                java.display()
-            )
-        }
-        // A Java that keeps its version to itself may be new enough; Spark says so if not.
-        _ => Ok(()),
+    // A Java that keeps its version to itself may be new enough; Spark says so if not.
+    match release_of(&java).filter(|&found| found < OLDEST) {
+        Some(found) => bail!(
+            "{} is Java {found}: {}",
+            java.display(),
+            missing("to run Spark")
+        ),
+        None => Ok(()),
     }
 }
 
@@ -44,7 +42,7 @@ fn tool(name: &str) -> Option<PathBuf> {
 
 fn missing(purpose: &str) -> anyhow::Error {
     anyhow!(
-        "Java {OLDEST} is needed {purpose}: apt-get install openjdk-{OLDEST}-jdk-headless, or set JAVA_HOME"
+        "Java {OLDEST} or newer is needed {purpose}: apt-get install openjdk-{OLDEST}-jdk-headless, or set JAVA_HOME"
     )
 }
 
