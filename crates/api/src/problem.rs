@@ -131,6 +131,8 @@ problem_codes! {
     InvalidApplication = "invalid_application", 422, "the application can't be accepted";
     /// The key was used for another request.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "the idempotency key was used for another request";
+    /// The key's application was deleted meanwhile.
+    IdempotencyKeySpent = "idempotency_key_spent", 409, "what the idempotency key made is gone";
     /// Too many wait already.
     QueueFull = "queue_full", 429, "the queue is full";
     /// A defect of the gateway.

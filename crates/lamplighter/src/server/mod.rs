@@ -1,0 +1,112 @@
+//! The HTTP server: every door to the engine, behind one set of guards.
+//!
+//! Start with [`routes`]: the one table of methods, paths, actions and handlers, from which the router is built.
+//! A request passes, from the outside in: [`connection`] (limits of the connection), [`envelope`] (request id,
+//! span, error bodies), [`guard`] (hosts, origins, who asks), the router, then per route the permission to do the
+//! route's action and a limit of time. [`v1`] and [`livy_door`] speak the wire formats; neither knows the other.
+
+pub mod access;
+mod body;
+mod closing;
+mod connection;
+mod envelope;
+mod failure;
+mod guard;
+mod hosts;
+mod livy_door;
+mod meta;
+mod query;
+mod routes;
+mod v1;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::backends::log::LogSource;
+use engine::backend::Problem;
+use engine::runtime::Engine;
+use model::id::BackendName;
+use model::spec::ApplicationSpec;
+
+pub use access::{Access, SinglePrincipal};
+pub use closing::Closing;
+pub use connection::{ConnectionLimits, serve};
+pub use hosts::Hosts;
+pub use routes::router;
+
+/// What every request handler can reach.
+pub struct App {
+    /// The use cases.
+    pub engine: Arc<Engine>,
+    /// Where the logs of each backend's attempts are read; a backend without an entry keeps none.
+    pub logs: BTreeMap<BackendName, Arc<dyn LogSource>>,
+    /// What a submitter should hear about a specification before it is accepted, beyond what makes it impossible:
+    /// missing files, sizes that Spark can't read. May block. Livy's doors don't ask, as Livy doesn't.
+    pub preflight: Preflight,
+    /// Who asks, and what they may do.
+    pub access: Arc<dyn Access>,
+    /// Which hosts it answers for.
+    pub hosts: Hosts,
+    /// Limits of single requests.
+    pub limits: RequestLimits,
+    /// How the Livy doors behave.
+    pub livy: LivySettings,
+    /// Tells streams to end.
+    pub closing: Closing,
+}
+
+/// Shared by all handlers.
+pub type AppState = Arc<App>;
+
+/// Looks at a specification that shall run on a backend (the default one when absent).
+pub type Preflight = Arc<dyn Fn(Option<&BackendName>, &ApplicationSpec) -> Vec<Problem> + Send + Sync>;
+
+/// Limits of single requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Bytes of a request body, as sent and decompressed.
+    pub body_bytes_max: usize,
+    /// Longest time for a body to arrive.
+    pub body_timeout: Duration,
+    /// Longest time to an answer; streams have begun theirs by then.
+    pub answer_timeout: Duration,
+    /// Longest time a DELETE waits for the application to end and go.
+    pub delete_timeout: Duration,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 4 << 20,
+            body_timeout: Duration::from_secs(20),
+            answer_timeout: Duration::from_secs(60),
+            delete_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+/// How the Livy doors behave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivySettings {
+    /// Folders that local files may come from; every path when absent.
+    pub local_dir_allow_list: Option<Vec<PathBuf>>,
+    /// Conf keys that a request must not hold, besides those that Livy never allows.
+    pub conf_deny_list: Vec<String>,
+    /// Lines of a log that clients can page through.
+    pub log_lines: usize,
+}
+
+impl Default for LivySettings {
+    fn default() -> Self {
+        Self {
+            local_dir_allow_list: None,
+            conf_deny_list: Vec::new(),
+            log_lines: livy::log::CACHED_LINES,
+        }
+    }
+}

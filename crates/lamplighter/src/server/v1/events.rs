@@ -1,0 +1,106 @@
+//! `/api/v1/events`: what happens, as it happens.
+
+use std::collections::VecDeque;
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::response::sse::Event as Message;
+use engine::events::Subscription;
+use futures::Stream;
+use http::{HeaderMap, Uri};
+use model::id::{ApplicationId, EventId};
+use model::principal::Principal;
+
+use super::{Caller, stream};
+use crate::server::access::{Action, Object};
+use crate::server::failure::Failure;
+use crate::server::query::Parameters;
+use crate::server::{App, AppState};
+
+/// `GET /api/v1/events`.
+pub(in crate::server) async fn follow(
+    State(app): State<AppState>,
+    Caller(principal): Caller,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Failure> {
+    let mut parameters = Parameters::of(&uri);
+    let asked_after: Option<u64> = parameters.parsed("after");
+    let application: Option<ApplicationId> = parameters.parsed("application");
+    // A browser that reconnects repeats its first query, so the header is the newer of the two.
+    let seen = match stream::last_event_id(&headers) {
+        None => None,
+        Some(id) => {
+            let id = id.parse::<u64>().ok();
+            if id.is_none() {
+                parameters.refuse("Last-Event-ID", "expected the number of an event");
+            }
+            id
+        }
+    };
+    parameters.finish()?;
+    let after = seen.or(asked_after).map(EventId);
+    let reader = Reader {
+        subscription: app.engine.events().subscribe(after),
+        position: after,
+        waiting: VecDeque::new(),
+        filter: Filter { app: app.clone(), principal, application },
+    };
+    Ok(stream::respond(reader.into_messages(), app.closing.clone()))
+}
+
+struct Filter {
+    app: std::sync::Arc<App>,
+    principal: Principal,
+    application: Option<ApplicationId>,
+}
+
+impl Filter {
+    fn lets_through(&self, event: &model::event::Event) -> bool {
+        let owner = Object::ApplicationOf(&event.owner);
+        self.application.is_none_or(|wanted| wanted == event.application)
+            && self.app.access.authorise(&self.principal, Action::ReadEvents, owner).is_allowed()
+    }
+}
+
+struct Reader {
+    subscription: Subscription,
+    /// The last event read, or the place that was asked for; unknown when the stream begins now.
+    position: Option<EventId>,
+    waiting: VecDeque<Message>,
+    filter: Filter,
+}
+
+impl Reader {
+    fn into_messages(self) -> impl Stream<Item = Message> + Send {
+        futures::stream::unfold(self, |mut reader| async move {
+            while reader.waiting.is_empty() {
+                reader.read().await?;
+            }
+            reader.waiting.pop_front().map(|message| (message, reader))
+        })
+    }
+
+    /// Reads on; `None` ends the stream, which the client takes up again where it was.
+    async fn read(&mut self) -> Option<()> {
+        let events = match self.subscription.next().await {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "read events for a subscriber");
+                return None;
+            }
+        };
+        for event in &events {
+            if let Some(missing_after) = self.position.filter(|last| event.id.0 > last.0 + 1) {
+                let gap = serde_json::json!({ "after": missing_after.0, "before": event.id.0 });
+                self.waiting.push_back(stream::message("gap", &gap));
+            }
+            self.position = Some(event.id);
+            if self.filter.lets_through(event) {
+                let body = api::Event::from(&**event);
+                self.waiting.push_back(stream::message(&body.kind, &body).id(event.id.to_string()));
+            }
+        }
+        Some(())
+    }
+}

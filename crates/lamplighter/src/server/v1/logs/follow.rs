@@ -1,0 +1,155 @@
+//! Follows the log of an application: from where the client was, through later attempts, to the application's end.
+
+use std::collections::VecDeque;
+
+use ::backends::log::{LogFrom, LogQuery};
+use axum::response::sse::Event as Message;
+use engine::events::Subscription;
+use futures::Stream;
+use model::application::Application;
+use model::id::ApplicationId;
+
+use super::{AttemptLog, Wanted};
+use crate::server::AppState;
+use crate::server::v1::stream;
+
+/// Entries read at once.
+const BATCH_ENTRIES: usize = 512;
+
+/// One client that follows one log.
+pub(super) struct Follower {
+    app: AppState,
+    id: ApplicationId,
+    /// Taken before the application is looked at, so that no change is missed.
+    changes: Subscription,
+    /// The attempt being read; the last one when absent.
+    number: Option<u32>,
+    /// Whether to go on into the next attempt.
+    whole_application: bool,
+    query: LogQuery,
+    waiting: VecDeque<Message>,
+    ended: bool,
+}
+
+/// What to do when nothing is waiting to be sent.
+enum Next {
+    /// Something may be there now.
+    Look,
+    /// The stream is over.
+    End,
+}
+
+impl Follower {
+    pub(super) fn new(app: AppState, id: ApplicationId, wanted: Wanted) -> Self {
+        let query =
+            LogQuery { from: wanted.from, stream: wanted.stream, entries_max: BATCH_ENTRIES, ..LogQuery::default() };
+        Self {
+            changes: app.engine.events().subscribe(None),
+            app,
+            id,
+            number: wanted.attempt.or(wanted.cursor_attempt),
+            whole_application: wanted.attempt.is_none(),
+            query,
+            waiting: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    pub(super) fn into_messages(self) -> impl Stream<Item = Message> + Send {
+        futures::stream::unfold(self, |mut follower| async move {
+            loop {
+                if let Some(message) = follower.waiting.pop_front() {
+                    return Some((message, follower));
+                }
+                if follower.ended || matches!(follower.advance().await?, Next::End) {
+                    return None;
+                }
+            }
+        })
+    }
+
+    /// Reads on, or waits until that is worth while. `None` ends the stream without an `end`: the client may
+    /// take it up again.
+    async fn advance(&mut self) -> Option<Next> {
+        let application = match self.app.engine.get(self.id).await {
+            Ok(Some(application)) => application,
+            Ok(None) => return Some(self.end(None)),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "look at a followed application");
+                return None;
+            }
+        };
+        let Some(log) = AttemptLog::of(&self.app, &application, self.number) else {
+            return self.wait_or_end(&application).await;
+        };
+        let page = log.read(&self.query).await.ok()?;
+        self.number = Some(log.number);
+        self.query.from = LogFrom::After(page.next);
+        if !page.items.is_empty() {
+            let entries = page.items.iter().map(|item| log.entry(item));
+            self.waiting.extend(entries.map(|entry| stream::message("log", &entry).id(&entry.cursor)));
+            return Some(Next::Look);
+        }
+        if page.complete {
+            return self.leave_attempt(&application, log.number).await;
+        }
+        self.wait_for_growth(&application, &log, page.next).await
+    }
+
+    /// The log of an attempt is over: the next attempt, or the end, or a wait for either.
+    async fn leave_attempt(&mut self, application: &Application, number: u32) -> Option<Next> {
+        if !self.whole_application {
+            return Some(self.end(Some(application)));
+        }
+        if application.attempts.iter().any(|attempt| attempt.number == number + 1) {
+            self.number = Some(number + 1);
+            self.query.from = LogFrom::Start;
+            return Some(Next::Look);
+        }
+        self.wait_or_end(application).await
+    }
+
+    async fn wait_or_end(&mut self, application: &Application) -> Option<Next> {
+        if application.state.is_terminal() {
+            return Some(self.end(Some(application)));
+        }
+        self.changed().await?;
+        Some(Next::Look)
+    }
+
+    async fn wait_for_growth(&mut self, application: &Application, log: &AttemptLog, after: ::backends::log::LogCursor) -> Option<Next> {
+        let (source, attempt) = (log.source.clone(), log.attempt.clone());
+        let grown = async move {
+            // Without a log there is nothing to wait for but the application itself.
+            if source.grown(&attempt, after).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        if application.state.is_terminal() {
+            // The application ended without completing its log, because its backend lost it.
+            return Some(self.end(Some(application)));
+        }
+        tokio::select! {
+            () = grown => {}
+            changed = self.changed() => changed?,
+        }
+        Some(Next::Look)
+    }
+
+    /// Returns once something happened to the application.
+    async fn changed(&mut self) -> Option<()> {
+        loop {
+            let events = self.changes.next().await.ok()?;
+            if events.iter().any(|event| event.application == self.id) {
+                return Some(());
+            }
+        }
+    }
+
+    fn end(&mut self, application: Option<&Application>) -> Next {
+        self.ended = true;
+        let body = application.map(api::Application::from);
+        self.waiting.push_back(stream::message("end", &body));
+        Next::Look
+    }
+}
