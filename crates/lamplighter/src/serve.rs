@@ -1,0 +1,223 @@
+//! `lamplighter serve`: wires store, backend, engine and server together, and takes them down again.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ::backends::local::{Installations, LocalBackend, LocalConfig, SupervisorCommand, WorkPolicy, missing_files, notation_problems};
+use ::backends::log::{LogLimits, LogSource};
+use ::engine::runtime::{BackendOptions, Engine, EngineOptions};
+use ::engine::step::Policy;
+use ::engine::store::DynStore;
+use anyhow::Context as _;
+use model::id::{BackendName, HolderId, Shard, TenantName, UserName};
+use model::principal::Principal;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::ServeArgs;
+use crate::config::{self, Config, LogFormat, StoreConfig, WorkFile};
+use crate::server::{self, App, AppState, Closing, ConnectionLimits, Hosts, LivySettings, RequestLimits, SinglePrincipal};
+
+/// The exit code for a wrong configuration (`EX_CONFIG` of sysexits).
+const EXIT_CONFIG: u8 = 78;
+
+/// Serves until SIGTERM or SIGINT; what runs goes on running.
+pub(crate) fn run(args: &ServeArgs) -> ExitCode {
+    let environment = config::environment();
+    let config = match config::load(args, &|name| environment.get(name).cloned()) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    start_log(config.log_format);
+    match serve(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LAMPLIGHTER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Pretty => subscriber.with_target(false).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+}
+
+fn serve(config: &Config) -> anyhow::Result<()> {
+    let data = DataDir::open(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
+    let served = runtime.block_on(serve_on_runtime(config, &data));
+    // A blocking read may be waiting for a driver; nobody waits for it.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve_on_runtime(config: &Config, data: &DataDir) -> anyhow::Result<()> {
+    // Before anything is touched, so that a busy port changes nothing.
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!("listen on {}: is another gateway running there? choose another with --listen", config.listen)
+    })?;
+    let listen = listener.local_addr()?;
+    let store = open_store(config).await?;
+    let backend = Arc::new(local_backend(config, data)?);
+    let engine = Engine::start(store, engine_options(config, data, &backend)?).await.context("read the store")?;
+    let closing = Closing::default();
+    let app = app(config, engine, backend, Hosts::new(listen, &config.allowed_hosts), closing.clone())?;
+    tokio::spawn(close_on_signal(closing.clone()));
+    tracing::info!(%listen, data_dir = %config.data_dir.display(), "lamplighter serves");
+    server::serve(listener, server::router(app), ConnectionLimits::default(), closing).await;
+    tracing::info!("lamplighter ends; what runs goes on");
+    Ok(())
+}
+
+async fn close_on_signal(closing: Closing) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals can't be heard; end the gateway with SIGKILL, which is safe too");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    closing.close();
+}
+
+async fn open_store(_config: &Config) -> anyhow::Result<DynStore> {
+    Ok(Arc::new(store::memory::MemoryStore::new()))
+}
+
+fn local_backend(config: &Config, data: &DataDir) -> anyhow::Result<LocalBackend> {
+    let environment = config::environment();
+    let installations = Installations::find(&config.sparks, &|name| environment.get(name).cloned());
+    let installations = installations.map_err(|missing| {
+        let lines: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!(lines.join("; "))
+    })?;
+    for spark in installations.iter() {
+        tracing::info!(name = %spark.name, version = ?spark.version, home = %spark.home.display(), "found Spark");
+    }
+    let log = LogLimits { total_bytes: config.local.log_bytes_max, ..LogLimits::default() };
+    let backend = LocalBackend::new(LocalConfig {
+        name: BackendName::new("local")?,
+        shard: Shard::new(&format!("local/{}", data.instance))?,
+        data_dir: config.data_dir.clone(),
+        installations,
+        supervisor: SupervisorCommand::default(),
+        environment_added: config.local.environment.clone(),
+        log,
+        work: match config.local.work {
+            WorkFile::Always => WorkPolicy::Always,
+            WorkFile::OnSuccess => WorkPolicy::OnSuccess,
+            WorkFile::Never => WorkPolicy::Never,
+        },
+    })?;
+    Ok(backend)
+}
+
+fn engine_options(config: &Config, data: &DataDir, backend: &Arc<LocalBackend>) -> anyhow::Result<EngineOptions> {
+    Ok(EngineOptions {
+        holder: HolderId::new(&format!("gateway/{}", data.instance))?,
+        shared_store: config.store != StoreConfig::Sqlite,
+        policy: Policy { stop_grace: config.local.stop_grace, ..Policy::default() },
+        retention: config.retention,
+        backends: vec![BackendOptions {
+            backend: Arc::clone(backend) as Arc<_>,
+            places: config.local.places,
+            queue_max: Some(config.local.queue_max),
+        }],
+    })
+}
+
+fn app(
+    config: &Config,
+    engine: Arc<Engine>,
+    backend: Arc<LocalBackend>,
+    hosts: Hosts,
+    closing: Closing,
+) -> anyhow::Result<AppState> {
+    let logs = std::iter::once((BackendName::new("local")?, backend as Arc<dyn LogSource>)).collect();
+    let defaults = LivySettings::default();
+    Ok(Arc::new(App {
+        engine,
+        logs,
+        preflight: Arc::new(|_, spec| [missing_files(spec), notation_problems(spec)].concat()),
+        access: Arc::new(SinglePrincipal::new(own_principal()?)),
+        hosts,
+        limits: RequestLimits::default(),
+        livy: LivySettings {
+            local_dir_allow_list: config.livy.local_dir_allow_list.clone(),
+            conf_deny_list: config.livy.conf_deny_list.clone(),
+            log_lines: config.livy.log_lines.unwrap_or(defaults.log_lines),
+        },
+        closing,
+    }))
+}
+
+/// On a gateway without authentication everyone is the user that runs it.
+fn own_principal() -> anyhow::Result<Principal> {
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| UserName::new(&std::env::var(name).ok()?).ok());
+    let user = match named {
+        Some(user) => user,
+        None => UserName::new(&format!("uid-{}", rustix::process::getuid().as_raw()))?,
+    };
+    Ok(Principal { user, tenant: TenantName::new("default")? })
+}
+
+/// The folder of everything that must survive a restart, held by this process alone.
+struct DataDir {
+    /// Tells this folder from any other, for ever.
+    instance: uuid::Uuid,
+    /// Locked for as long as it is open.
+    _lock: File,
+}
+
+impl DataDir {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(path).with_context(|| format!("create the data folder {}", path.display()))?;
+        let lock = private(&path.join("lock"))?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+            .with_context(|| format!("another gateway uses the data folder {}; choose another with --data-dir", path.display()))?;
+        Ok(Self { instance: instance(&path.join("instance"))?, _lock: lock })
+    }
+}
+
+/// Reads the folder's id, or gives it one. The caller holds the folder's lock.
+fn instance(path: &Path) -> anyhow::Result<uuid::Uuid> {
+    let mut text = String::new();
+    match File::open(path) {
+        Ok(mut file) => {
+            file.read_to_string(&mut text)?;
+            text.trim().parse().with_context(|| format!("{} is damaged: it must hold a UUID", path.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let instance = uuid::Uuid::new_v4();
+            let temporary = path.with_extension("new");
+            let mut file = private(&temporary)?;
+            file.set_len(0)?;
+            writeln!(file, "{instance}")?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, path)?;
+            Ok(instance)
+        }
+        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    }
+}
+
+fn private(path: &Path) -> anyhow::Result<File> {
+    let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).mode(0o600).open(path);
+    file.with_context(|| format!("open {}", path.display()))
+}
