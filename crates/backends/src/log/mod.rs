@@ -230,6 +230,13 @@ pub struct LogTime([u8; LogTime::BYTES]);
 impl LogTime {
     const BYTES: usize = "2026-11-21T12:00:00.123456789Z".len();
 
+    /// The beginning of the millisecond `at`, for sources that know no finer time. Years beyond four digits
+    /// show as the epoch.
+    pub fn at(at: Timestamp) -> Self {
+        let text = at.to_string().replace('Z', "000000Z");
+        Self(text.as_bytes().try_into().unwrap_or(*b"1970-01-01T00:00:00.000000000Z"))
+    }
+
     /// RFC 3339 in UTC with nine decimals.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
