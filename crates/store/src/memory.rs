@@ -18,7 +18,7 @@ use model::state::State;
 use model::time::Timestamp;
 use tokio::sync::watch;
 
-use crate::rules::{self, StoredLease};
+use crate::rules::{self, StoredLease, UsedKey};
 
 /// A store that forgets everything when its last handle is dropped.
 #[derive(Clone, Debug)]
@@ -43,15 +43,6 @@ struct Tables {
     leases: BTreeMap<Shard, StoredLease>,
     events: VecDeque<Event>,
     last_event: EventId,
-}
-
-/// An idempotency key with what it was used for.
-#[derive(Debug)]
-struct UsedKey {
-    fingerprint: [u8; 32],
-    application: ApplicationId,
-    /// When the application was removed.
-    spent_at: Option<Timestamp>,
 }
 
 impl Default for MemoryStore {
@@ -101,21 +92,15 @@ impl Tables {
         self.of_shard(shard).map(|a| u64::from(a.state == State::Accepted)).sum()
     }
 
-    fn replay(&self, owner: &Owner, idempotency: &IdempotencyKey) -> Result<Option<Application>, StoreError> {
-        let Some(used) = self.keys.get(&key_of_owner(owner, &idempotency.key)) else { return Ok(None) };
-        if used.fingerprint != idempotency.fingerprint {
-            return Err(StoreError::KeyReused);
-        }
-        match self.applications.get(&used.application) {
-            Some(application) => Ok(Some(application.clone())),
-            None => Err(StoreError::KeySpent(used.application)),
-        }
+    fn replay(&self, new: &NewApplication) -> Result<Option<Application>, StoreError> {
+        let Some(IdempotencyKey { key, fingerprint }) = &new.idempotency else { return Ok(None) };
+        let Some(used) = self.keys.get(&key_of_owner(&new.owner, key)) else { return Ok(None) };
+        let id = rules::replayed(used, *fingerprint, new.at)?;
+        Ok(id.and_then(|id| self.applications.get(&id).cloned()))
     }
 
     fn accept(&mut self, new: NewApplication) -> Result<Accepted, StoreError> {
-        if let Some(idempotency) = &new.idempotency
-            && let Some(known) = self.replay(&new.owner, idempotency)?
-        {
+        if let Some(known) = self.replay(&new)? {
             return Ok(Accepted::Replayed(known));
         }
         if let Some(name) = &new.spec.name

@@ -1,6 +1,6 @@
 //! What each command of the store does to one application, as pure functions that all stores share.
 
-use engine::store::{Fence, Lease, LeaseRequest, NewApplication, Save, StoreError};
+use engine::store::{Fence, KEY_KEPT, Lease, LeaseRequest, NewApplication, Save, StoreError};
 use model::application::{Application, Wish};
 use model::event::{Event, EventKind};
 use model::id::{ApplicationId, EventId, HolderId};
@@ -33,6 +33,25 @@ pub(crate) fn accepted(id: ApplicationId, new: NewApplication) -> Application {
         ready_at: new.at,
         ended_at: None,
         version: 1,
+    }
+}
+
+/// An idempotency key with what it was used for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UsedKey {
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) application: ApplicationId,
+    /// When the application was removed.
+    pub(crate) spent_at: Option<Timestamp>,
+}
+
+/// What a key that was used before says to a request: the application to answer, or `None` when it may be used anew.
+pub(crate) fn replayed(used: &UsedKey, fingerprint: [u8; 32], at: Timestamp) -> Result<Option<ApplicationId>, StoreError> {
+    match used.spent_at {
+        Some(spent_at) if at >= spent_at.after(KEY_KEPT) => Ok(None),
+        _ if used.fingerprint != fingerprint => Err(StoreError::KeyReused),
+        Some(_) => Err(StoreError::KeySpent(used.application)),
+        None => Ok(Some(used.application)),
     }
 }
 
@@ -106,6 +125,12 @@ pub(crate) fn grant(request: &LeaseRequest, stored: Option<&StoredLease>) -> Opt
     let fence = Fence { shard: request.shard.clone(), epoch };
     let stored = StoredLease { epoch, holder: Some(request.holder.clone()), expires_at };
     Some((stored, Lease { fence, expires_at }))
+}
+
+/// The lease after `holder` gave it up; `None` when it isn't the holder's any more.
+pub(crate) fn released(fence: &Fence, holder: &HolderId, stored: Option<&StoredLease>) -> Option<StoredLease> {
+    let ours = |lease: &&StoredLease| lease.epoch == fence.epoch && lease.holder.as_ref() == Some(holder);
+    stored.filter(ours).map(|lease| StoredLease { holder: None, ..lease.clone() })
 }
 
 /// Whether its name is taken: until it is terminal and to be deleted, which is also when it can be removed.

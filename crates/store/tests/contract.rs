@@ -23,3 +23,27 @@ mod memory {
 
     testkit::store_contract!(start);
 }
+
+mod sqlite {
+    use std::sync::Arc;
+
+    use engine::store::DynStore;
+    use store::sqlite::SqliteStore;
+    use tempfile::TempDir;
+    use testkit::store_contract::{Bed, Start};
+
+    #[async_trait::async_trait]
+    impl Bed for Folder {
+        async fn open(&self) -> DynStore {
+            Arc::new(SqliteStore::open(&self.0.path().join("store.db")).unwrap())
+        }
+    }
+
+    struct Folder(TempDir);
+
+    fn start() -> Start {
+        Start::Ready(Arc::new(Folder(TempDir::new().unwrap())))
+    }
+
+    testkit::store_contract!(start);
+}

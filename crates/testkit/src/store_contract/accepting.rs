@@ -1,6 +1,6 @@
 //! Laws of accepting: numbers, idempotency keys, the limit of the queue.
 
-use engine::store::{Accepted, IdempotencyKey, NewApplication};
+use engine::store::{Accepted, IdempotencyKey, KEY_KEPT, NewApplication};
 use model::application::Wish;
 use model::id::{ApplicationId, ApplicationKind, TenantName};
 use model::principal::Owner;
@@ -64,8 +64,8 @@ pub async fn a_key_for_another_request_is_refused(lab: Lab) {
     assert_eq!(outcome(&lab.store.accept(keyed("k", 2)).await), "key reused");
 }
 
-/// A key lives as long as its application.
-pub async fn a_key_is_free_after_removal(lab: Lab) {
+/// A repetition that was long on its way doesn't run a deleted application again; after a day the key is new.
+pub async fn a_key_outlives_its_application(lab: Lab) {
     let fence = lab.fence().await;
     let first = lab.accept(keyed("k", 1)).await;
     lab.bring(&fence, first.id, State::Succeeded).await;
@@ -73,7 +73,12 @@ pub async fn a_key_is_free_after_removal(lab: Lab) {
     let replayed = lab.store.accept(keyed("k", 1)).await.unwrap();
     assert!(matches!(replayed, Accepted::Replayed(_)), "it is there until it is removed");
     lab.store.remove(&fence, first.id, at(9)).await.unwrap();
-    assert_eq!(lab.accept(keyed("k", 2)).await.id.number(), 1);
+    let kept = i64::try_from(KEY_KEPT.as_millis()).unwrap();
+    let again = async |digest, millis| outcome(&lab.store.accept(NewApplication { at: at(millis), ..keyed("k", digest) }).await);
+    assert_eq!((again(1, 10).await, again(2, 10).await), ("key spent", "key reused"));
+    assert_eq!((again(1, 8 + kept).await, again(2, 9 + kept).await), ("key spent", "ok"));
+    assert_eq!((again(1, 10 + kept).await, again(2, 10 + kept).await), ("key reused", "ok"));
+    assert_eq!(lab.accept(batch()).await.id.number(), 2);
 }
 
 /// A client that repeats itself is answered even if a first request would be refused now.

@@ -1,0 +1,256 @@
+//! Questions to the store, each answered by few rows of an index however many applications there are.
+
+use engine::store::{ListQuery, Positioned, StoreError};
+use model::application::Application;
+use model::event::Event;
+use model::id::{ApplicationId, ApplicationKind, EventId, Shard, UserName};
+use model::time::Timestamp;
+
+use super::columns::{self, BLOCK, COLUMNS, Tally};
+use super::connection::Reads;
+use super::ledger::{EVENTS, read_tally};
+use super::list;
+use super::value::{Row, Value, count};
+use crate::{record, rules};
+
+/// Something to ask, as data, so that it can go to another thread or be asked again.
+pub(crate) trait Query: Clone + Send + Sync + 'static {
+    type Output: Send + 'static;
+
+    /// Whether its statements must see the same state of the data.
+    const SNAPSHOT: bool = false;
+
+    fn run<R: Reads>(self, reads: &mut R) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+}
+
+#[derive(Clone)]
+pub(crate) struct Get(pub(crate) ApplicationId);
+
+impl Query for Get {
+    type Output = Option<Application>;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.id = ?1");
+        one(reads.read_one(&sql, vec![columns::row_id(self.0).into()]).await?)
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct ByName(pub(crate) ApplicationKind, pub(crate) String);
+
+impl Query for ByName {
+    type Output = Option<Application>;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.held_name = ?1");
+        one(reads.read_one(&sql, vec![columns::name_of_kind(self.0, &self.1).into()]).await?)
+    }
+}
+
+fn one(row: Option<Row>) -> Result<Option<Application>, StoreError> {
+    row.map(|mut row| columns::application(&mut row)).transpose()
+}
+
+#[derive(Clone)]
+pub(crate) struct List(pub(crate) ListQuery);
+
+impl Query for List {
+    type Output = Vec<Application>;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let (sql, values) = list::statement(&self.0, R::DIALECT);
+        columns::applications(reads.read(&sql, values).await?)
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct ByPosition {
+    pub(crate) kind: ApplicationKind,
+    pub(crate) owner: Option<UserName>,
+    pub(crate) offset: u32,
+    pub(crate) limit: u32,
+}
+
+impl Query for ByPosition {
+    type Output = Positioned;
+    const SNAPSHOT: bool = true;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let scope = Tally::of_kind(self.kind, self.owner.as_ref());
+        let sql = "SELECT block, count FROM tallies WHERE scope = ?1 ORDER BY block";
+        let blocks = reads.read(sql, vec![scope.into()]).await?;
+        let place = find_position(blocks, self.offset)?;
+        let Some((block, skip)) = place.start else { return Ok(Positioned { applications: vec![], total: place.total }) };
+        let first = columns::first_row(self.kind) + block * BLOCK;
+        let mut values = vec![first.into(), columns::end_row(self.kind).into(), self.limit.into(), count(skip).into()];
+        let (index, owned) = match &self.owner {
+            Some(owner) => {
+                values.push(owner.as_str().into());
+                (R::DIALECT.indexed_by("applications_by_owner_and_id"), "AND a.owner_user = ?5 ")
+            }
+            None => (String::new(), ""),
+        };
+        let sql = format!("SELECT {COLUMNS} FROM applications a{index} WHERE a.id >= ?1 AND a.id < ?2 {owned}ORDER BY a.id LIMIT ?3 OFFSET ?4");
+        let applications = columns::applications(reads.read(&sql, values).await?)?;
+        Ok(Positioned { applications, total: place.total })
+    }
+}
+
+/// Where a position is.
+struct Place {
+    /// The block it is in, and how many of the block come before it; `None` when it is beyond the end.
+    start: Option<(i64, u64)>,
+    total: u64,
+}
+
+fn find_position(blocks: Vec<Row>, offset: u32) -> Result<Place, StoreError> {
+    let mut place = Place { start: None, total: 0 };
+    for mut row in blocks {
+        let (block, length) = (row.int()?, row.count()?);
+        let before = u64::from(offset).checked_sub(place.total);
+        if place.start.is_none() {
+            place.start = before.filter(|before| *before < length).map(|before| (block, before));
+        }
+        place.total += length;
+    }
+    Ok(place)
+}
+
+#[derive(Clone)]
+pub(crate) struct Active {
+    pub(crate) shard: Shard,
+    pub(crate) after: Option<ApplicationId>,
+    pub(crate) limit: u32,
+}
+
+impl Query for Active {
+    type Output = Vec<Application>;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let after = self.after.map_or(-1, columns::row_id);
+        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.shard = ?1 AND a.active = 1 AND a.id > ?2 ORDER BY a.id LIMIT ?3");
+        columns::applications(reads.read(&sql, vec![self.shard.as_str().into(), after.into(), self.limit.into()]).await?)
+    }
+}
+
+/// Applications of a shard by an instant that is at most `now`: those of the queue, or those that are due.
+#[derive(Clone)]
+pub(crate) struct ByInstant {
+    pub(crate) instant: Instant,
+    pub(crate) shard: Shard,
+    pub(crate) now: Timestamp,
+    pub(crate) exclude: Vec<ApplicationId>,
+    pub(crate) limit: u32,
+}
+
+/// The columns with instants that the engine waits for.
+#[derive(Clone, Copy)]
+pub(crate) enum Instant {
+    Queued,
+    Wake,
+}
+
+impl Instant {
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Queued => "queued_at",
+            Self::Wake => "wake_at",
+        }
+    }
+}
+
+impl Query for ByInstant {
+    type Output = Vec<Application>;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let column = self.instant.column();
+        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.shard = ?1 AND a.{column} <= ?2 ORDER BY a.{column}, a.id LIMIT ?3");
+        // Those that are left out come on top, instead of a statement whose text depends on them.
+        let limit = u64::from(self.limit) + self.exclude.len() as u64;
+        let values = vec![self.shard.as_str().into(), self.now.as_millis().into(), count(limit).into()];
+        let mut found = columns::applications(reads.read(&sql, values).await?)?;
+        found.retain(|application| !self.exclude.contains(&application.id));
+        found.truncate(self.limit as usize);
+        Ok(found)
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct NextDue(pub(crate) Shard, pub(crate) Timestamp);
+
+impl Query for NextDue {
+    type Output = Option<Timestamp>;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let mut next: Option<i64> = None;
+        for column in [Instant::Queued, Instant::Wake].map(Instant::column) {
+            let sql = format!("SELECT a.{column} FROM applications a WHERE a.shard = ?1 AND a.{column} > ?2 ORDER BY a.{column} LIMIT 1");
+            let values = vec![self.0.as_str().into(), self.1.as_millis().into()];
+            let found = reads.read_one(&sql, values).await?.map(|mut row| row.int()).transpose()?;
+            next = next.into_iter().chain(found).min();
+        }
+        Ok(next.map(Timestamp::from_millis))
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct QueueLength(pub(crate) Shard);
+
+impl Query for QueueLength {
+    type Output = u64;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        read_tally(reads, &Tally::queued(&self.0)).await
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Expired {
+    pub(crate) shard: Shard,
+    pub(crate) ended_before: Option<Timestamp>,
+    pub(crate) keep: Option<u64>,
+    pub(crate) limit: u32,
+}
+
+impl Query for Expired {
+    type Output = Vec<ApplicationId>;
+    const SNAPSHOT: bool = true;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let total = read_tally(reads, &Tally::retained(&self.shard)).await?;
+        let sql = "SELECT a.retained_since, a.id FROM applications a WHERE a.shard = ?1 AND a.retained_since IS NOT NULL \
+             ORDER BY a.retained_since, a.id LIMIT ?2";
+        let (mut ends, mut ids) = (Vec::new(), Vec::new());
+        for mut row in reads.read(sql, vec![self.shard.as_str().into(), self.limit.into()]).await? {
+            ends.push(Timestamp::from_millis(row.int()?));
+            ids.push(columns::application_id(row.int()?)?);
+        }
+        ids.truncate(rules::expired_count(&ends, total, self.ended_before, self.keep));
+        Ok(ids)
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Events(pub(crate) EventId, pub(crate) u32);
+
+impl Query for Events {
+    type Output = Vec<Event>;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let sql = "SELECT id, body FROM events WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let rows = reads.read(sql, vec![count(self.0.0).into(), self.1.into()]).await?;
+        rows.into_iter().map(|mut row| record::read_event(EventId(row.count()?), &row.text()?)).collect()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct LastEvent;
+
+impl Query for LastEvent {
+    type Output = EventId;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let row = reads.read_one("SELECT value FROM counters WHERE name = ?1", vec![Value::from(EVENTS)]).await?;
+        row.map_or(Ok(EventId(0)), |mut row| row.count().map(EventId))
+    }
+}
