@@ -188,6 +188,8 @@ pub struct Reconciler {
     tasks: BTreeMap<ApplicationId, Task>,
     by_attempt: BTreeMap<AttemptId, ApplicationId>,
     flights: BTreeMap<Token, Purpose>,
+    /// The purposes of effects under way that aren't about one application; a handful at most.
+    general: Vec<Purpose>,
     timers: Timers,
     next_token: u64,
     effects: Vec<Effect>,
@@ -204,6 +206,7 @@ impl Reconciler {
             tasks: BTreeMap::new(),
             by_attempt: BTreeMap::new(),
             flights: BTreeMap::new(),
+            general: Vec::new(),
             timers: Timers::default(),
             next_token: 0,
             effects: Vec::new(),
@@ -250,6 +253,9 @@ impl Reconciler {
         // Late answers of effects that counted as failed say nothing that looking again won't.
         let Some(purpose) = self.flights.remove(&token) else { return };
         self.timers.cancel(Timer::Flight(token));
+        if let Some(index) = self.general.iter().position(|it| *it == purpose) {
+            self.general.swap_remove(index);
+        }
         if outcome == Outcome::Fenced {
             return self.lose_lease(now);
         }
@@ -278,6 +284,9 @@ impl Reconciler {
     fn emit(&mut self, purpose: Purpose, action: Action, now: Timestamp) -> Token {
         let token = Token(self.next_token);
         self.next_token += 1;
+        if !matches!(purpose, Purpose::Task(_)) {
+            self.general.push(purpose.clone());
+        }
         self.flights.insert(token, purpose);
         self.timers.set(Timer::Flight(token), now.after(self.settings.effect_timeout));
         self.effects.push(Effect { token, action });
@@ -285,6 +294,6 @@ impl Reconciler {
     }
 
     fn is_under_way(&self, is: impl Fn(&Purpose) -> bool) -> bool {
-        self.flights.values().any(is)
+        self.general.iter().any(is)
     }
 }

@@ -36,6 +36,7 @@ impl Reconciler {
         self.tasks.clear();
         self.by_attempt.clear();
         self.flights.clear();
+        self.general.clear();
         self.timers.clear();
     }
 

@@ -13,6 +13,8 @@ use crate::store::{DynStore, StoreError};
 
 /// Time between two rounds.
 const ROUND: Duration = Duration::from_secs(60);
+/// Rounds between two looks for leftovers, which look at everything that a backend holds.
+const ROUNDS_PER_SEARCH: u64 = 60;
 /// Applications deleted or compared at once.
 const BATCH: u32 = 100;
 /// The pause between two of them, so that users don't notice.
@@ -23,9 +25,11 @@ pub(super) async fn keep(store: DynStore, lane: LaneHandle, retention: Retention
     while !lane.is_ready() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    loop {
+    for round in 0_u64.. {
         if lane.is_ready() {
-            report("find leftovers", find_leftovers(&store, &lane).await);
+            if round.is_multiple_of(ROUNDS_PER_SEARCH) {
+                report("find leftovers", find_leftovers(&store, &lane).await);
+            }
             report("let go of old applications", let_go(&store, &lane, retention).await);
             report("trim events", trim_events(&store, retention.events_max).await);
         }
@@ -74,11 +78,13 @@ async fn find_leftovers(store: &DynStore, lane: &LaneHandle) -> Result<(), Store
         }
     };
     let mut leftovers = Vec::new();
-    for one in owned {
+    for (index, one) in owned.into_iter().enumerate() {
         if !is_known(store, &one).await? {
             leftovers.push(one);
         }
-        tokio::task::yield_now().await;
+        if index % BATCH as usize == BATCH as usize - 1 {
+            tokio::time::sleep(PACE).await;
+        }
     }
     let mut known = lane.figures.leftovers.lock().unwrap_or_else(PoisonError::into_inner);
     for one in leftovers.iter().filter(|one| !known.contains(one)) {
