@@ -69,7 +69,7 @@ def test_an_operator_runs_a_batch_to_its_end_and_dumps_its_log(
     hook: LivyHook, job: Job, context: dict[str, Any], spark_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spark = operator(
-        file=job("succeed.py"), args=["a b", 7, 1.5], conf={"spark.lamplighter.test": "yes"}, name="airflow succeeds"
+        file=job("succeed.py"), args=["a b", 7, 1.5], conf={"spark.example.key": "yes"}, name="airflow succeeds"
     )
     batch = spark.execute(context)
 

@@ -28,7 +28,7 @@ ARGUMENTS = ["plain", "two words", "ünï", "", "--flag=$HOME"]
 def finished(url: str, job: Job) -> LivyBatch:
     """A batch that several tests look at: starting Spark takes most of the time here."""
     batch = LivyBatch.create(
-        url, file=job("succeed.py"), args=ARGUMENTS, name="pylivy succeeds", spark_conf={"spark.lamplighter.test": "a b"}
+        url, file=job("succeed.py"), args=ARGUMENTS, name="pylivy succeeds", spark_conf={"spark.example.key": "a b"}
     )
     assert batch.wait() == SessionState.SUCCESS
     return batch
