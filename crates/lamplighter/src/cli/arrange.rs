@@ -14,11 +14,11 @@ const SWITCHES: [&str; 8] =
     ["--help", "-h", "--verbose", "-v", "--version", "--supervise", "--usage-error", "--load-spark-defaults"];
 
 /// Sorts the arguments (the program's name first) of `command` if they are a `submit`; others stay as they are.
+/// The command must be built, so that its subcommands know the global flags.
 pub(crate) fn arrange(args: Vec<OsString>, command: &Command) -> Vec<OsString> {
     let Some(at) = subcommand_at(&args, command).filter(|&at| args[at] == *"submit") else { return args };
     let Some(submit) = command.find_subcommand("submit") else { return args };
-    let known = |argument: &OsStr| flag(argument, submit).or_else(|| flag(argument, command));
-    let (own, spark) = split(&args[at + 1..], known);
+    let (own, spark) = split(&args[at + 1..], |argument| flag(argument, submit));
     let mut arranged = args[..=at].to_vec();
     arranged.extend(own);
     arranged.push("--".into());
@@ -141,6 +141,13 @@ mod tests {
             "lamplighter --url http://h:1 submit --color never --url=http://i:2 app.py",
             &expect!["lamplighter --url http://h:1 submit --color never --url=http://i:2 -- app.py"],
         );
+    }
+
+    #[test]
+    fn help_and_version_are_those_of_spark_submit() {
+        check("lamplighter submit --help", &expect!["lamplighter submit -- --help"]);
+        check("lamplighter submit -q -h", &expect!["lamplighter submit -q -- -h"]);
+        check("lamplighter submit --version", &expect!["lamplighter submit -- --version"]);
     }
 
     #[test]

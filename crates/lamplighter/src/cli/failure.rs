@@ -62,6 +62,11 @@ impl Failure {
         Self { details, ..self }
     }
 
+    /// Whether no gateway answers.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.code == Code::Unreachable
+    }
+
     /// The same with advice.
     #[must_use]
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
@@ -113,6 +118,9 @@ impl From<ClientError> for Failure {
             ),
             ClientError::Refused { .. } if error.is_not_found() => {
                 (Code::NotFound, Some("`lamplighter ps --all` lists what there is"))
+            }
+            ClientError::Refused { problem } if problem.code == "still_active" => {
+                (Code::Failed, Some("`lamplighter rm --force` cancels it first"))
             }
             ClientError::Refused { .. } => (Code::Failed, None),
             ClientError::Foreign { .. } => (Code::Unreachable, Some("check --url and LAMPLIGHTER_URL")),

@@ -52,7 +52,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "LAMPLIGHTER_URL", value_name = "URL", default_value = "http://127.0.0.1:8998", help_heading = "Global options")]
     pub(crate) url: String,
     /// When to use colours; NO_COLOR and CLICOLOR_FORCE count too
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = false, help_heading = "Global options")]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, help_heading = "Global options")]
     pub(crate) color: ColorChoice,
 }
 

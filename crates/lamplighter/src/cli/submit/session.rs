@@ -156,6 +156,9 @@ impl Following<'_> {
     }
 
     fn can_be_resumed(&self, failure: Failure) -> Failure {
+        if !failure.is_unreachable() {
+            return failure;
+        }
         failure.with_hint(format!("the application goes on; `lamplighter logs -f {}` follows it again", self.id))
     }
 }

@@ -1,0 +1,9 @@
+//! The command line against a running gateway: what is printed where, and with which code commands end.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cut;
+mod examples;
+mod gateway;
+mod listing;
+mod submitting;
