@@ -67,21 +67,22 @@ impl BackendUnderTest for WithFakeSpark {
     }
 }
 
-/// The same jobs in PySpark, where the driver's own process is the JVM above Python.
+/// The same jobs in PySpark, where the driver's own process is the JVM above Python. What waits has run tasks,
+/// so that Python's workers, which are in a process group of their own, are among its descendants.
 const PROGRAM: &str = r#"
 import os, signal, sys, time
-from pyspark.sql import SparkSession
 
 what, traces, code = sys.argv[1:4]
 if what == "kill":
     os.kill(os.getppid(), signal.SIGKILL)
-spark = SparkSession.builder.getOrCreate()
-assert spark.sparkContext.parallelize([1, 2]).map(lambda x: x * 2).sum() == 6
+if what == "wait":
+    from pyspark.sql import SparkSession
+    context = SparkSession.builder.getOrCreate().sparkContext
+    assert context.parallelize([1, 2]).map(lambda x: x * 2).sum() == 6
 with open(traces, "a") as file:
     file.write("run\n")
 if what == "wait":
     time.sleep(600)
-spark.stop()
 sys.exit(int(code))
 "#;
 

@@ -29,7 +29,8 @@ impl ProcessId {
 
     /// A handle on it, if it is still there. It may have ended and wait to be reaped.
     pub(crate) fn open(self) -> Option<OwnedFd> {
-        let pid = Pid::from_raw(self.pid).filter(|_| self.pid > 0)?;
+        // Numbers come from files that a driver can write to.
+        let pid = if self.pid > 0 { Pid::from_raw(self.pid)? } else { return None };
         let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         // Compared after opening: from here on the handle can't come to mean another process.
         (Self::of(pid).ok()? == self).then_some(handle)

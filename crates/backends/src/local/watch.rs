@@ -21,6 +21,9 @@ use crate::readiness;
 /// The wait before an attempt that couldn't be looked at is looked at again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// The wait before a process is asked again that is ending.
+const REAP_AGAIN_AFTER: Duration = Duration::from_millis(1);
+
 /// Which attempts are watched, and where their changes go.
 pub(super) struct Watches {
     changes: mpsc::Sender<(AttemptId, Observation)>,
@@ -90,11 +93,10 @@ pub(super) async fn ended(handle: OwnedFd) {
             return tokio::time::sleep(LOOK_AGAIN_AFTER).await;
         }
     };
-    while let Ok(mut ready) = handle.readable().await {
-        match has_ended(handle.get_ref()) {
-            Ok(true) => return,
-            _ => ready.clear_ready(),
-        }
+    let _ = handle.readable().await;
+    // Readiness is told once; if the process can't be reaped at that very moment, asking again is all there is.
+    while !has_ended(handle.get_ref()).unwrap_or(true) {
+        tokio::time::sleep(REAP_AGAIN_AFTER).await;
     }
 }
 

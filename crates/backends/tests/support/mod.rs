@@ -15,14 +15,14 @@ use model::spec::{ApplicationSpec, Limits};
 use uuid::Uuid;
 
 /// A data folder in which one backend after the other can be started.
-pub struct World {
-    pub data: tempfile::TempDir,
-    pub config: LocalConfig,
+pub(crate) struct World {
+    pub(crate) data: tempfile::TempDir,
+    pub(crate) config: LocalConfig,
 }
 
 impl World {
     /// An empty data folder, with the Spark at `home`.
-    pub fn new(home: &Path) -> Self {
+    pub(crate) fn new(home: &Path) -> Self {
         let data = tempfile::tempdir().unwrap();
         let installations = Installations::find(&[("test".parse().unwrap(), home.to_owned())], &|_| None).unwrap();
         let config = LocalConfig {
@@ -39,18 +39,18 @@ impl World {
     }
 
     /// A backend over the folder.
-    pub fn backend(&self) -> LocalBackend {
+    pub(crate) fn backend(&self) -> LocalBackend {
         LocalBackend::new(self.config.clone()).unwrap()
     }
 
     /// The folder of an attempt.
-    pub fn attempt_dir(&self, attempt: &AttemptRef) -> PathBuf {
+    pub(crate) fn attempt_dir(&self, attempt: &AttemptRef) -> PathBuf {
         self.data.path().join("attempts").join(attempt.id.to_string())
     }
 }
 
 /// A specification that runs a program with arguments.
-pub fn spec(program: &Path, args: &[&str]) -> ApplicationSpec {
+pub(crate) fn spec(program: &Path, args: &[&str]) -> ApplicationSpec {
     ApplicationSpec {
         name: None,
         resource: program.to_str().unwrap().to_owned(),
@@ -66,7 +66,7 @@ pub fn spec(program: &Path, args: &[&str]) -> ApplicationSpec {
 }
 
 /// An order for a new attempt.
-pub fn order(backend: &LocalBackend, spec: ApplicationSpec) -> LaunchOrder {
+pub(crate) fn order(backend: &LocalBackend, spec: ApplicationSpec) -> LaunchOrder {
     let attempt = AttemptRef {
         id: AttemptId::new(Uuid::now_v7()),
         application: ApplicationId::new(ApplicationKind::Batch, 7).unwrap(),
@@ -78,7 +78,7 @@ pub fn order(backend: &LocalBackend, spec: ApplicationSpec) -> LaunchOrder {
 
 /// The path that a variable of the test environment gives; without it the test has nothing to run on, which is
 /// told, and fails where everything is required.
-pub fn required_path(variable: &str) -> Option<PathBuf> {
+pub(crate) fn required_path(variable: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from);
     if path.is_none() {
         assert!(std::env::var_os("LAMPLIGHTER_TEST_REQUIRE_ALL").is_none(), "{variable} is not set");

@@ -22,7 +22,7 @@ use signal_hook::consts::signal::{SIGCHLD, SIGTERM};
 
 use self::capture::Capture;
 use self::children::{Driver, Reaped};
-use self::ending::{Action, Ending};
+use self::ending::Ending;
 use super::attempt_dir::{AttemptDir, AttemptLock, ExitRecord, ExitStatus, Identity, StopRequest};
 use super::plan::Order;
 use super::process::{ProcessId, boot};
@@ -215,27 +215,26 @@ fn watch(dir: &AttemptDir, mut driver: Driver, claim: &mut Claim) -> (ExitStatus
     let mut end: Option<(ExitStatus, bool)> = None;
     let mut told = false;
     loop {
-        let reaped = driver.reap();
-        if let Some(exit) = driver.exit() {
-            end.get_or_insert((exit, told));
-        }
-        let now = Instant::now();
-        let action = match (reaped, end) {
-            (Reaped::NoneLeft, Some(end)) => return end,
-            // Somebody else reaped the driver, which only a debugger could; all that is known is that it is gone.
-            (Reaped::NoneLeft, None) => return (ExitStatus::Signal(Signal::KILL.as_raw()), told),
-            (Reaped::SomeLeft, Some(_)) => ending.driver_ended(now),
-            (Reaped::SomeLeft, None) => Action::Nothing,
-        };
-        driver.act(action);
-        driver.act(ending.tick(now));
-        let moved = claim.capture.pump();
+        // Before anything is looked at: a signal that comes later must be left to end the wait below.
         if claim.signals.told_to_stop() {
             told = true;
             let grace = claim.signals.grace(dir);
             driver.act(ending.stop(Instant::now(), grace));
         }
-        if moved == 0 {
+        let reaped = driver.reap();
+        if let Some(exit) = driver.exit() {
+            end.get_or_insert((exit, told));
+        }
+        let now = Instant::now();
+        match (reaped, end) {
+            (Reaped::NoneLeft, Some(end)) => return end,
+            // Somebody else reaped the driver, which only a debugger could; all that is known is that it is gone.
+            (Reaped::NoneLeft, None) => return (ExitStatus::Signal(Signal::KILL.as_raw()), told),
+            (Reaped::SomeLeft, Some(_)) => driver.act(ending.driver_ended(now)),
+            (Reaped::SomeLeft, None) => {}
+        }
+        driver.act(ending.tick(now));
+        if claim.capture.pump() == 0 {
             wait(claim, ending.next_tick());
         }
     }
