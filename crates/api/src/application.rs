@@ -217,18 +217,11 @@ impl Application {
     }
 }
 
-fn owned_pairs<'a>(
-    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> BTreeMap<String, String> {
-    pairs
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+fn owned_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn spark_notation(span: Duration) -> String {
     let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-    SparkDuration::from_micros(micros)
-        .unwrap_or(SparkDuration::MAX)
-        .to_string()
+    SparkDuration::from_micros(micros).unwrap_or(SparkDuration::MAX).to_string()
 }

@@ -146,17 +146,13 @@ impl NewApplication {
     /// # Errors
     /// [`CreateError`] with everything that is wrong.
     pub fn parse(body: &[u8]) -> Result<Self, CreateError> {
-        let value = serde_json::from_slice(body)
-            .map_err(|error| CreateError::Malformed(error.to_string()))?;
+        let value = serde_json::from_slice(body).map_err(|error| CreateError::Malformed(error.to_string()))?;
         let mut reader = ObjectReader::new(value);
         let create = read_fields(&mut reader);
         let mistyped = reader.finish();
         match create.check() {
             Ok(new) if mistyped.is_empty() => Ok(new),
-            outcome => Err(CreateError::Invalid(all_problems(
-                mistyped,
-                outcome.err().unwrap_or_default(),
-            ))),
+            outcome => Err(CreateError::Invalid(all_problems(mistyped, outcome.err().unwrap_or_default()))),
         }
     }
 }
@@ -188,11 +184,7 @@ impl ApplicationCreate {
             },
         };
         let backend = checks.named("backend", self.backend.as_deref(), BackendName::new);
-        if checks.problems.is_empty() {
-            Ok(NewApplication { spec, backend })
-        } else {
-            Err(checks.problems)
-        }
+        if checks.problems.is_empty() { Ok(NewApplication { spec, backend }) } else { Err(checks.problems) }
     }
 }
 
@@ -227,11 +219,8 @@ fn read_fields(reader: &mut ObjectReader) -> ApplicationCreate {
 
 /// Both lists; a field that couldn't even be read isn't called missing as well.
 fn all_problems(mistyped: Vec<FieldProblem>, mut invalid: Vec<FieldProblem>) -> Vec<FieldProblem> {
-    invalid.retain(|problem| {
-        !mistyped
-            .iter()
-            .any(|known| known.pointer == problem.pointer || known.pointer.is_empty())
-    });
+    invalid
+        .retain(|problem| !mistyped.iter().any(|known| known.pointer == problem.pointer || known.pointer.is_empty()));
     let mut problems = mistyped;
     problems.append(&mut invalid);
     problems
@@ -250,42 +239,28 @@ mod tests {
         let shown = match NewApplication::parse(body.as_bytes()) {
             Ok(new) => format!("{:?}", new.spec.conf),
             Err(CreateError::Malformed(detail)) => detail,
-            Err(CreateError::Invalid(problems)) => {
-                problems.iter().map(line).collect::<Vec<_>>().join("\n")
-            }
+            Err(CreateError::Invalid(problems)) => problems.iter().map(line).collect::<Vec<_>>().join("\n"),
         };
         expected.assert_eq(&shown);
     }
 
     fn line(problem: &FieldProblem) -> String {
-        let fix = problem
-            .fix
-            .as_ref()
-            .map(|fix| format!(" ({fix})"))
-            .unwrap_or_default();
+        let fix = problem.fix.as_ref().map(|fix| format!(" ({fix})")).unwrap_or_default();
         format!("{}: {}{fix}", problem.pointer, problem.detail)
     }
 
     #[test]
     fn one_field_is_enough() {
         check(r#"{"resource":"/x.py"}"#, &expect!["{}"]);
-        check(
-            r#"{"resource":"s3a://b/x.jar","class_name":null}"#,
-            &expect!["{}"],
-        );
-        check(
-            r#"{"resource":"spark-internal","class_name":"a.B"}"#,
-            &expect!["{}"],
-        );
+        check(r#"{"resource":"s3a://b/x.jar","class_name":null}"#, &expect!["{}"]);
+        check(r#"{"resource":"spark-internal","class_name":"a.B"}"#, &expect!["{}"]);
     }
 
     #[test]
     fn fields_become_conf() {
         check(
             r#"{"resource":"/x.py","jars":["/a.jar","/b.jar"],"driver_memory":"2g","executor_cores":2,"conf":{"spark.driver.memory":"2g"}}"#,
-            &expect![[
-                r#"{"spark.driver.memory": "2g", "spark.executor.cores": "2", "spark.jars": "/a.jar,/b.jar"}"#
-            ]],
+            &expect![[r#"{"spark.driver.memory": "2g", "spark.executor.cores": "2", "spark.jars": "/a.jar,/b.jar"}"#]],
         );
     }
 
@@ -316,10 +291,7 @@ mod tests {
     #[test]
     fn what_is_no_object_says_so() {
         check("", &expect!["EOF while parsing a value at line 1 column 0"]);
-        check(
-            "{\n \"resource\": }",
-            &expect!["expected value at line 2 column 14"],
-        );
+        check("{\n \"resource\": }", &expect!["expected value at line 2 column 14"]);
         check("[]", &expect![": expected an object, found a list"]);
         check("null", &expect![": expected an object, found null"]);
     }

@@ -32,22 +32,15 @@ impl ListCursor {
     /// [`InvalidCursor`] for anything else.
     pub fn decode(text: &str) -> Result<Self, InvalidCursor> {
         let mut parts = text.splitn(3, '.');
-        let (Some(FORMAT), Some(millis), Some(id)) = (parts.next(), parts.next(), parts.next())
-        else {
+        let (Some(FORMAT), Some(millis), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(InvalidCursor);
         };
         let cursor = Self {
-            accepted_at: Timestamp::from_millis(
-                i64::from_str_radix(millis, 16).map_err(|_| InvalidCursor)?,
-            ),
+            accepted_at: Timestamp::from_millis(i64::from_str_radix(millis, 16).map_err(|_| InvalidCursor)?),
             id: id.parse().map_err(|_| InvalidCursor)?,
         };
         // One spelling per place: `+1f` or upper case were not written by us.
-        if cursor.encode() == text {
-            Ok(cursor)
-        } else {
-            Err(InvalidCursor)
-        }
+        if cursor.encode() == text { Ok(cursor) } else { Err(InvalidCursor) }
     }
 }
 

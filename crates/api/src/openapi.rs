@@ -3,10 +3,7 @@
 //! Every operation is declared here, next to the types it speaks; the gateway's tests hold its routes and this
 //! document against each other, in both directions.
 
-#![allow(
-    dead_code,
-    reason = "the functions exist for the attributes they carry; the gateway implements them"
-)]
+#![allow(dead_code, reason = "the functions exist for the attributes they carry; the gateway implements them")]
 
 use utoipa::OpenApi;
 

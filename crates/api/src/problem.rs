@@ -44,11 +44,7 @@ pub struct FieldProblem {
 impl FieldProblem {
     /// A problem with what stands at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
-            fix: None,
-        }
+        Self { pointer: pointer.into(), detail: detail.into(), fix: None }
     }
 
     /// The same with advice.

@@ -22,18 +22,11 @@ impl ObjectReader {
         let fields = match value {
             Value::Object(fields) => fields,
             other => {
-                problems.push(FieldProblem::new(
-                    "",
-                    format!("expected an object, found {}", kind_of(&other)),
-                ));
+                problems.push(FieldProblem::new("", format!("expected an object, found {}", kind_of(&other))));
                 Map::new()
             }
         };
-        Self {
-            fields,
-            known: Vec::new(),
-            problems,
-        }
+        Self { fields, known: Vec::new(), problems }
     }
 
     /// A text, or nothing when it is absent or null.
@@ -50,13 +43,8 @@ impl ObjectReader {
             None => Vec::new(),
             Some(Value::Array(items)) => self.text_items(name, items),
             Some(other) => {
-                let expected = if other.is_string() {
-                    "a list; write [\"…\"]"
-                } else {
-                    "a list of texts"
-                };
-                self.mistyped(&pointer("", name), expected, &other)
-                    .unwrap_or_default()
+                let expected = if other.is_string() { "a list; write [\"…\"]" } else { "a list of texts" };
+                self.mistyped(&pointer("", name), expected, &other).unwrap_or_default()
             }
         }
     }
@@ -66,9 +54,7 @@ impl ObjectReader {
         match self.take(name) {
             None => BTreeMap::new(),
             Some(Value::Object(entries)) => self.map_entries(name, entries),
-            Some(other) => self
-                .mistyped(&pointer("", name), "an object with texts", &other)
-                .unwrap_or_default(),
+            Some(other) => self.mistyped(&pointer("", name), "an object with texts", &other).unwrap_or_default(),
         }
     }
 
@@ -79,16 +65,10 @@ impl ObjectReader {
         match number.filter(|number| (1..=max).contains(number)) {
             Some(number) => Some(number),
             None => {
-                let found = if value.is_number() {
-                    value.to_string()
-                } else {
-                    kind_of(&value).to_owned()
-                };
+                let found = if value.is_number() { value.to_string() } else { kind_of(&value).to_owned() };
                 let at = pointer("", name);
-                self.problems.push(FieldProblem::new(
-                    at,
-                    format!("expected a whole number from 1 to {max}, found {found}"),
-                ));
+                self.problems
+                    .push(FieldProblem::new(at, format!("expected a whole number from 1 to {max}, found {found}")));
                 None
             }
         }
@@ -97,8 +77,7 @@ impl ObjectReader {
     /// Everything that was wrong, with the fields that nobody asked for.
     pub(crate) fn finish(mut self) -> Vec<FieldProblem> {
         for name in self.fields.keys() {
-            let mut problem =
-                FieldProblem::new(pointer("", &shortened(name)), "there is no such field");
+            let mut problem = FieldProblem::new(pointer("", &shortened(name)), "there is no such field");
             if let Some(meant) = closest(name, &self.known) {
                 problem = problem.fix(format!("did you mean `{meant}`?"));
             }
@@ -110,9 +89,7 @@ impl ObjectReader {
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         // swap_remove would do, but the order of what is left over is the order in which it is reported.
-        self.fields
-            .shift_remove(name)
-            .filter(|value| !value.is_null())
+        self.fields.shift_remove(name).filter(|value| !value.is_null())
     }
 
     fn text_items(&mut self, name: &str, items: Vec<Value>) -> Vec<String> {
@@ -146,8 +123,7 @@ impl ObjectReader {
     }
 
     fn mistyped<T>(&mut self, at: &str, expected: &str, found: &Value) -> Option<T> {
-        let mut problem =
-            FieldProblem::new(at, format!("expected {expected}, found {}", kind_of(found)));
+        let mut problem = FieldProblem::new(at, format!("expected {expected}, found {}", kind_of(found)));
         if expected == "a text" && (found.is_number() || found.is_boolean()) {
             problem = problem.fix(format!("write \"{found}\""));
         }
@@ -175,10 +151,7 @@ pub(crate) fn shortened(text: &str) -> String {
 /// The known name that was probably meant: the same letters in another spelling (`driverMemory`).
 fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let letters = |text: &str| {
-        text.chars()
-            .filter(char::is_ascii_alphanumeric)
-            .map(|c| c.to_ascii_lowercase())
-            .collect::<String>()
+        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect::<String>()
     };
     let wanted = letters(name);
     let synonym = match wanted.as_str() {
@@ -187,8 +160,5 @@ fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         "arguments" => "args",
         other => other,
     };
-    known
-        .iter()
-        .copied()
-        .find(|known| letters(known) == synonym)
+    known.iter().copied().find(|known| letters(known) == synonym)
 }

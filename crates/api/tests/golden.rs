@@ -12,10 +12,7 @@ fn the_document_is_up_to_date() {
         std::fs::write(&path, &made).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == made,
-        "docs/openapi.json is out of date; UPDATE_GOLDENS=1 cargo test -p api refreshes it"
-    );
+    assert!(kept == made, "docs/openapi.json is out of date; UPDATE_GOLDENS=1 cargo test -p api refreshes it");
 }
 
 #[test]
@@ -26,9 +23,7 @@ fn every_reference_leads_somewhere() {
     collect_references(&document, &mut references);
     assert!(!references.is_empty());
     for reference in references {
-        let target = reference
-            .strip_prefix('#')
-            .and_then(|pointer| document.pointer(pointer));
+        let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
         assert!(target.is_some(), "{reference} leads nowhere");
     }
 }
@@ -37,13 +32,9 @@ fn collect_references<'a>(value: &'a serde_json::Value, found: &mut Vec<&'a str>
     match value {
         serde_json::Value::Object(fields) => {
             found.extend(fields.get("$ref").and_then(|reference| reference.as_str()));
-            fields
-                .values()
-                .for_each(|value| collect_references(value, found));
+            fields.values().for_each(|value| collect_references(value, found));
         }
-        serde_json::Value::Array(items) => items
-            .iter()
-            .for_each(|value| collect_references(value, found)),
+        serde_json::Value::Array(items) => items.iter().for_each(|value| collect_references(value, found)),
         _ => {}
     }
 }

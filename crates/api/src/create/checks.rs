@@ -35,13 +35,9 @@ impl Checks {
         } else {
             self.location("/resource", &create.resource);
         }
-        for (name, value) in [
-            ("class_name", &create.class_name),
-            ("proxy_user", &create.proxy_user),
-        ] {
+        for (name, value) in [("class_name", &create.class_name), ("proxy_user", &create.proxy_user)] {
             match value.as_deref() {
-                Some("") => self
-                    .refuse(FieldProblem::new(pointer("", name), "is empty").fix("leave it out")),
+                Some("") => self.refuse(FieldProblem::new(pointer("", name), "is empty").fix("leave it out")),
                 Some(text) => self.printable(&pointer("", name), text),
                 None => {}
             }
@@ -60,21 +56,16 @@ impl Checks {
         let mut conf = SparkConf::new();
         for (key, value) in entries {
             if let Err(error) = conf.set(key.as_str(), value.as_str()) {
-                self.refuse(FieldProblem::new(
-                    pointer("/conf", &shortened(key)),
-                    error.to_string(),
-                ));
+                self.refuse(FieldProblem::new(pointer("/conf", &shortened(key)), error.to_string()));
             }
         }
         let ignored: Vec<String> = conf.ignored_by_spark().map(str::to_owned).collect();
         for key in ignored {
-            let problem = FieldProblem::new(
-                pointer("/conf", &key),
-                "Spark ignores keys that don't begin with `spark.`",
+            let problem =
+                FieldProblem::new(pointer("/conf", &key), "Spark ignores keys that don't begin with `spark.`");
+            self.refuse(
+                problem.fix(format!("a key for Hadoop is written `spark.hadoop.{key}`; anything else goes into args")),
             );
-            self.refuse(problem.fix(format!(
-                "a key for Hadoop is written `spark.hadoop.{key}`; anything else goes into args"
-            )));
         }
         conf
     }
@@ -85,36 +76,11 @@ impl Checks {
         self.list("files", &create.files, "spark.files", conf);
         self.list("archives", &create.archives, "spark.archives", conf);
         self.packages(&create.packages, conf);
-        self.memory(
-            "driver_memory",
-            create.driver_memory.as_deref(),
-            "spark.driver.memory",
-            conf,
-        );
-        self.short(
-            "driver_cores",
-            create.driver_cores.map(|n| n.to_string()),
-            "spark.driver.cores",
-            conf,
-        );
-        self.memory(
-            "executor_memory",
-            create.executor_memory.as_deref(),
-            "spark.executor.memory",
-            conf,
-        );
-        self.short(
-            "executor_cores",
-            create.executor_cores.map(|n| n.to_string()),
-            "spark.executor.cores",
-            conf,
-        );
-        self.short(
-            "num_executors",
-            create.num_executors.map(|n| n.to_string()),
-            "spark.executor.instances",
-            conf,
-        );
+        self.memory("driver_memory", create.driver_memory.as_deref(), "spark.driver.memory", conf);
+        self.short("driver_cores", create.driver_cores.map(|n| n.to_string()), "spark.driver.cores", conf);
+        self.memory("executor_memory", create.executor_memory.as_deref(), "spark.executor.memory", conf);
+        self.short("executor_cores", create.executor_cores.map(|n| n.to_string()), "spark.executor.cores", conf);
+        self.short("num_executors", create.num_executors.map(|n| n.to_string()), "spark.executor.instances", conf);
         self.short("queue", create.queue.clone(), "spark.yarn.queue", conf);
     }
 
@@ -124,12 +90,7 @@ impl Checks {
             self.location(&pointer(&field, &index.to_string()), item);
             self.no_comma(&pointer(&field, &index.to_string()), item);
         }
-        self.short(
-            name,
-            (!items.is_empty()).then(|| items.join(",")),
-            key,
-            conf,
-        );
+        self.short(name, (!items.is_empty()).then(|| items.join(",")), key, conf);
     }
 
     fn packages(&mut self, items: &[String], conf: &mut SparkConf) {
@@ -138,20 +99,12 @@ impl Checks {
             self.no_comma(&at, item);
             if item.split(':').count() < 3 || item.split(':').any(str::is_empty) {
                 self.refuse(
-                    FieldProblem::new(
-                        at,
-                        format!("`{}` is not a Maven coordinate", shortened(item)),
-                    )
-                    .fix("write group:artifact:version"),
+                    FieldProblem::new(at, format!("`{}` is not a Maven coordinate", shortened(item)))
+                        .fix("write group:artifact:version"),
                 );
             }
         }
-        self.short(
-            "packages",
-            (!items.is_empty()).then(|| items.join(",")),
-            "spark.jars.packages",
-            conf,
-        );
+        self.short("packages", (!items.is_empty()).then(|| items.join(",")), "spark.jars.packages", conf);
     }
 
     fn memory(&mut self, name: &str, value: Option<&str>, key: &str, conf: &mut SparkConf) {
@@ -169,8 +122,7 @@ impl Checks {
     fn short(&mut self, name: &str, value: Option<String>, key: &str, conf: &mut SparkConf) {
         let Some(value) = value else { return };
         if conf.get(key).is_some_and(|given| given != value) {
-            let problem =
-                FieldProblem::new(pointer("", name), format!("disagrees with `{key}` in conf"));
+            let problem = FieldProblem::new(pointer("", name), format!("disagrees with `{key}` in conf"));
             self.refuse(problem.fix("give one of the two"));
             return;
         }
@@ -186,10 +138,7 @@ impl Checks {
         } else if name.chars().all(char::is_numeric) {
             Some(FieldProblem::new("/name", "is all digits, as an id is").fix("add a letter"))
         } else if name.len() > NAME_BYTES_MAX {
-            Some(FieldProblem::new(
-                "/name",
-                format!("is longer than {NAME_BYTES_MAX} bytes"),
-            ))
+            Some(FieldProblem::new("/name", format!("is longer than {NAME_BYTES_MAX} bytes")))
         } else {
             self.printable("/name", name);
             None
@@ -201,10 +150,7 @@ impl Checks {
     pub(super) fn external_id(&mut self, id: Option<&str>) -> Option<String> {
         let id = id?;
         if id.is_empty() || id.len() > EXTERNAL_ID_BYTES_MAX {
-            self.refuse(FieldProblem::new(
-                "/external_id",
-                format!("must have 1 to {EXTERNAL_ID_BYTES_MAX} bytes"),
-            ));
+            self.refuse(FieldProblem::new("/external_id", format!("must have 1 to {EXTERNAL_ID_BYTES_MAX} bytes")));
         } else {
             self.printable("/external_id", id);
         }
@@ -215,10 +161,7 @@ impl Checks {
         let mut labels = Labels::default();
         for (key, value) in entries {
             if let Err(error) = labels.insert(key, value) {
-                self.refuse(FieldProblem::new(
-                    pointer("/labels", &shortened(key)),
-                    error.to_string(),
-                ));
+                self.refuse(FieldProblem::new(pointer("/labels", &shortened(key)), error.to_string()));
             }
         }
         labels
@@ -267,16 +210,11 @@ impl Checks {
 
     /// A path or URI: never relative, because the gateway's folder isn't the submitter's.
     fn location(&mut self, at: &str, text: &str) {
-        let absolute = text.starts_with('/')
-            || has_scheme(text)
-            || (at == "/resource" && text == SPARK_INTERNAL);
+        let absolute = text.starts_with('/') || has_scheme(text) || (at == "/resource" && text == SPARK_INTERNAL);
         if !absolute {
             let problem = FieldProblem::new(
                 at,
-                format!(
-                    "`{}` is relative, and the gateway doesn't know your folder",
-                    shortened(text)
-                ),
+                format!("`{}` is relative, and the gateway doesn't know your folder", shortened(text)),
             );
             self.refuse(problem.fix("write an absolute path or a URI with a scheme"));
         }
@@ -294,10 +232,7 @@ impl Checks {
 
     fn printable(&mut self, at: &str, text: &str) {
         if let Some(control) = text.chars().find(|c| c.is_control()) {
-            self.refuse(FieldProblem::new(
-                at,
-                format!("contains the control character {control:?}"),
-            ));
+            self.refuse(FieldProblem::new(at, format!("contains the control character {control:?}")));
         }
     }
 }

@@ -6,7 +6,7 @@ use http::request::Parts;
 use model::principal::{Owner, Principal};
 
 /// Answers both questions. There is one implementation per way to authenticate.
-pub trait Access: Send + Sync + 'static {
+pub(crate) trait Access: Send + Sync + 'static {
     /// Who sent this request.
     ///
     /// # Errors
@@ -19,11 +19,11 @@ pub trait Access: Send + Sync + 'static {
 
 /// The request names nobody that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unauthenticated;
+pub(crate) struct Unauthenticated;
 
 /// What a route does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub(crate) enum Action {
     /// Find applications.
     ListApplications,
     /// Run something.
@@ -52,7 +52,7 @@ pub enum Action {
 
 /// What an action is done to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Object<'a> {
+pub(crate) enum Object<'a> {
     /// The gateway itself, or a kind of things rather than one of them.
     Gateway,
     /// An application of this owner.
@@ -61,7 +61,7 @@ pub enum Object<'a> {
 
 /// The answer to "may I".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// Yes.
     Allow,
     /// No.
@@ -70,7 +70,7 @@ pub enum Decision {
 
 impl Decision {
     /// Whether it is a yes.
-    pub const fn is_allowed(self) -> bool {
+    pub(crate) const fn is_allowed(self) -> bool {
         matches!(self, Self::Allow)
     }
 }
@@ -78,11 +78,11 @@ impl Decision {
 /// A gateway with one user: whoever reaches it is that user, who may do everything. Right only where nobody else
 /// can reach it, on loopback.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SinglePrincipal(Principal);
+pub(crate) struct SinglePrincipal(Principal);
 
 impl SinglePrincipal {
     /// Everybody is `principal`.
-    pub const fn new(principal: Principal) -> Self {
+    pub(crate) const fn new(principal: Principal) -> Self {
         Self(principal)
     }
 }

@@ -64,7 +64,8 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limits: &RequestLimits
     let mut chunks = body.into_data_stream();
     let mut read = Vec::new();
     while let Some(chunk) = timeout_at(deadline, chunks.next()).await.map_err(|_| too_slow())? {
-        let chunk = chunk.map_err(|_| Failure::new(ProblemCode::MalformedRequest).detail("the body broke off or is badly framed"))?;
+        let chunk = chunk
+            .map_err(|_| Failure::new(ProblemCode::MalformedRequest).detail("the body broke off or is badly framed"))?;
         if read.len() + chunk.len() > limits.body_bytes_max {
             discard_stream(chunks, limits).await;
             return Err(too_large(limits));

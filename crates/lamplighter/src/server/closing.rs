@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// A signal that is given once; clones share it.
 #[derive(Clone, Debug)]
-pub struct Closing {
+pub(crate) struct Closing {
     given: watch::Sender<bool>,
 }
 
@@ -16,12 +16,12 @@ impl Default for Closing {
 
 impl Closing {
     /// Gives the signal.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.given.send_replace(true);
     }
 
     /// Returns once the signal was given, at once if it was given before.
-    pub async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         let mut given = self.given.subscribe();
         // The sender lives in `self`, so waiting can't fail.
         let _ = given.wait_for(|given| *given).await;

@@ -25,17 +25,17 @@ use super::Closing;
 
 /// Limits of connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectionLimits {
+pub(crate) struct ConnectionLimits {
     /// Connections served at once; more wait to be accepted.
-    pub connections_max: usize,
+    pub(crate) connections_max: usize,
     /// Bytes of a request's head.
-    pub head_bytes_max: usize,
+    pub(crate) head_bytes_max: usize,
     /// Longest time for a request's head to arrive, and between two requests of a connection.
-    pub head_timeout: Duration,
+    pub(crate) head_timeout: Duration,
     /// Longest time that a client may take nothing of an answer.
-    pub write_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     /// Longest time for answers to finish once the gateway goes down.
-    pub drain_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
 }
 
 impl Default for ConnectionLimits {
@@ -51,7 +51,7 @@ impl Default for ConnectionLimits {
 }
 
 /// Serves until `closing` is given; then takes no new connection, lets answers finish and returns.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, closing: Closing) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, closing: Closing) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let mut connections = JoinSet::new();
     let mut closed = pin!(closing.closed());
@@ -97,7 +97,8 @@ async fn serve_connection(stream: TcpStream, router: Router, limits: ConnectionL
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = &error as &dyn std::error::Error, "set TCP_NODELAY");
     }
-    let service = TowerToHyperService::new(router.map_request(|request: http::Request<Incoming>| request.map(Body::new)));
+    let service =
+        TowerToHyperService::new(router.map_request(|request: http::Request<Incoming>| request.map(Body::new)));
     let io = TokioIo::new(PatientStream::new(stream, limits.write_timeout));
     let mut builder = http1::Builder::new();
     builder
@@ -145,7 +146,11 @@ impl PatientStream {
 }
 
 impl AsyncRead for PatientStream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -156,7 +161,11 @@ impl AsyncWrite for PatientStream {
         self.within_patience(context, result)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.within_patience(context, result)
     }

@@ -41,7 +41,8 @@ impl RequestId {
 }
 
 fn is_well_formed(id: &[u8]) -> bool {
-    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+        && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
 }
 
 /// The clients a path is for, who expect errors in their own words.
@@ -78,7 +79,7 @@ pub(super) async fn wrap(mut request: Request, next: Next) -> Response {
         Failure::new(ProblemCode::Internal).into_response()
     });
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
-        response = write_failure(door, &id, failure);
+        response = write_failure(door, &id, failure, response);
     }
     if door == Door::Livy && method != http::Method::HEAD {
         response = livy_door::encode(&path, accept_encoding.as_ref(), response).await;
@@ -94,8 +95,11 @@ pub(super) async fn wrap(mut request: Request, next: Next) -> Response {
     response
 }
 
-fn write_failure(door: Door, id: &RequestId, failure: Failure) -> Response {
-    let headers = failure.headers.clone();
+/// Replaces the empty `answer`, whose headers stay: a router adds `Allow`, for instance.
+fn write_failure(door: Door, id: &RequestId, failure: Failure, answer: Response) -> Response {
+    let mut headers = answer.into_parts().0.headers;
+    headers.remove(header::CONTENT_LENGTH);
+    headers.extend(failure.headers.clone());
     let mut response = match door {
         Door::Livy => livy_door::failure_response(&failure),
         Door::Ours => problem_response(id, failure),
@@ -105,11 +109,7 @@ fn write_failure(door: Door, id: &RequestId, failure: Failure) -> Response {
 }
 
 fn problem_response(id: &RequestId, failure: Failure) -> Response {
-    let problem = Problem {
-        detail: failure.detail,
-        errors: failure.errors,
-        ..Problem::new(failure.code, id.as_str())
-    };
+    let problem = Problem { detail: failure.detail, errors: failure.errors, ..Problem::new(failure.code, id.as_str()) };
     let status = http::StatusCode::from_u16(problem.status).unwrap_or_default();
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let content_type = [(header::CONTENT_TYPE, "application/problem+json")];

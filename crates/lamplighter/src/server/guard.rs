@@ -30,10 +30,11 @@ pub(super) async fn admit(State(app): State<AppState>, request: Request, next: N
 fn refuse(foreign: ForeignRequest) -> Failure {
     match foreign {
         ForeignRequest::NoHost => Failure::new(ProblemCode::MalformedRequest).detail("the header `Host` is missing"),
-        ForeignRequest::MalformedHost => Failure::new(ProblemCode::MalformedRequest).detail("the header `Host` is malformed"),
-        ForeignRequest::UnknownHost => {
-            Failure::new(ProblemCode::UnknownHost).detail("add the host to `allowed_hosts` if the gateway shall answer for it")
+        ForeignRequest::MalformedHost => {
+            Failure::new(ProblemCode::MalformedRequest).detail("the header `Host` is malformed")
         }
+        ForeignRequest::UnknownHost => Failure::new(ProblemCode::UnknownHost)
+            .detail("add the host to `allowed_hosts` if the gateway shall answer for it"),
         ForeignRequest::ForeignOrigin => Failure::new(ProblemCode::ForeignOrigin),
     }
 }
@@ -47,7 +48,12 @@ pub(super) async fn permit(app: AppState, action: Action, request: Request, next
 }
 
 /// The same for what has no route of its own.
-pub(super) fn permit_then(app: &AppState, action: Action, request: &Request, answer: impl FnOnce(&Request) -> Response) -> Response {
+pub(super) fn permit_then(
+    app: &AppState,
+    action: Action,
+    request: &Request,
+    answer: impl FnOnce(&Request) -> Response,
+) -> Response {
     match check(app, action, request) {
         Ok(()) => answer(request),
         Err(refusal) => refusal.into_response(),
@@ -55,7 +61,8 @@ pub(super) fn permit_then(app: &AppState, action: Action, request: &Request, ans
 }
 
 fn check(app: &AppState, action: Action, request: &Request) -> Result<(), Failure> {
-    let principal = request.extensions().get::<Principal>().ok_or_else(|| Failure::new(ProblemCode::Unauthenticated))?;
+    let principal =
+        request.extensions().get::<Principal>().ok_or_else(|| Failure::new(ProblemCode::Unauthenticated))?;
     if app.access.authorise(principal, action, Object::Gateway).is_allowed() {
         Ok(())
     } else {

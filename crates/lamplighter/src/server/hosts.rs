@@ -11,14 +11,14 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 
 /// Names that the gateway answers for: those of loopback, and those that were configured.
 #[derive(Clone, Debug)]
-pub struct Hosts {
+pub(crate) struct Hosts {
     allowed: Vec<String>,
     listen: SocketAddr,
 }
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForeignRequest {
+pub(crate) enum ForeignRequest {
     /// HTTP/1.1 wants a `Host`.
     NoHost,
     /// `Host` isn't spelled as one, or there are several.
@@ -31,13 +31,13 @@ pub enum ForeignRequest {
 
 impl Hosts {
     /// Loopback and `allowed` host names (without port, in any case), for a gateway that listens on `listen`.
-    pub fn new(listen: SocketAddr, allowed: &[String]) -> Self {
+    pub(crate) fn new(listen: SocketAddr, allowed: &[String]) -> Self {
         let allowed = allowed.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect();
         Self { allowed, listen }
     }
 
     /// The host that links should name: the request's own, or the listening address when it has none.
-    pub fn link_host(&self, uri: &Uri, headers: &HeaderMap) -> String {
+    pub(crate) fn link_host(&self, uri: &Uri, headers: &HeaderMap) -> String {
         let authority = request_authority(uri, headers).ok().flatten();
         authority.map_or_else(|| self.listen.to_string(), |authority| authority.to_string())
     }
@@ -46,7 +46,7 @@ impl Hosts {
     ///
     /// # Errors
     /// [`ForeignRequest`] when it must not be answered.
-    pub fn check(&self, version: http::Version, uri: &Uri, headers: &HeaderMap) -> Result<(), ForeignRequest> {
+    pub(crate) fn check(&self, version: http::Version, uri: &Uri, headers: &HeaderMap) -> Result<(), ForeignRequest> {
         let authority = request_authority(uri, headers)?;
         match &authority {
             Some(authority) if self.answers_for(authority.host()) => {}
@@ -121,14 +121,31 @@ mod tests {
 
     #[test]
     fn loopback_and_configured_names_are_ours() {
-        for host in ["127.0.0.1:8998", "127.8.9.1", "localhost:8998", "LocalHost.", "gw.localhost", "[::1]:8998", "[::ffff:127.0.0.1]", "spark.EXAMPLE.com:443"] {
+        for host in [
+            "127.0.0.1:8998",
+            "127.8.9.1",
+            "localhost:8998",
+            "LocalHost.",
+            "gw.localhost",
+            "[::1]:8998",
+            "[::ffff:127.0.0.1]",
+            "spark.EXAMPLE.com:443",
+        ] {
             check("/", &[("host", host)], Ok(()));
         }
     }
 
     #[test]
     fn other_names_are_not() {
-        for host in ["example.com", "10.0.0.1", "0.0.0.0", "localhost.evil.com", "127.0.0.1.nip.io", "evil.spark.example.com", "[::2]"] {
+        for host in [
+            "example.com",
+            "10.0.0.1",
+            "0.0.0.0",
+            "localhost.evil.com",
+            "127.0.0.1.nip.io",
+            "evil.spark.example.com",
+            "[::2]",
+        ] {
             check("/", &[("host", host)], Err(ForeignRequest::UnknownHost));
         }
         for host in ["", "a b", "user@localhost", "localhost/x"] {
@@ -145,7 +162,15 @@ mod tests {
         let from = |origin| [("host", "localhost:8998"), ("origin", origin)];
         check("/", &from("http://localhost:8998"), Ok(()));
         check("/", &from("https://localhost:8998"), Ok(()));
-        for origin in ["null", "http://localhost:8888", "http://localhost", "http://evil.com", "http://127.0.0.1:8998", "file://", "garbage"] {
+        for origin in [
+            "null",
+            "http://localhost:8888",
+            "http://localhost",
+            "http://evil.com",
+            "http://127.0.0.1:8998",
+            "file://",
+            "garbage",
+        ] {
             check("/", &from(origin), Err(ForeignRequest::ForeignOrigin));
         }
         check("/", &[("host", "spark.example.com"), ("origin", "https://spark.example.com")], Ok(()));

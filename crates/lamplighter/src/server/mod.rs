@@ -5,7 +5,7 @@
 //! span, error bodies), [`guard`] (hosts, origins, who asks), the router, then per route the permission to do the
 //! route's action and a limit of time. [`v1`] and [`livy_door`] speak the wire formats; neither knows the other.
 
-pub mod access;
+pub(crate) mod access;
 mod body;
 mod closing;
 mod connection;
@@ -33,50 +33,50 @@ use engine::runtime::Engine;
 use model::id::BackendName;
 use model::spec::ApplicationSpec;
 
-pub use access::{Access, SinglePrincipal};
-pub use closing::Closing;
-pub use connection::{ConnectionLimits, serve};
-pub use hosts::Hosts;
-pub use routes::router;
+pub(crate) use access::{Access, SinglePrincipal};
+pub(crate) use closing::Closing;
+pub(crate) use connection::{ConnectionLimits, serve};
+pub(crate) use hosts::Hosts;
+pub(crate) use routes::router;
 
 /// What every request handler can reach.
-pub struct App {
+pub(crate) struct App {
     /// The use cases.
-    pub engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     /// Where the logs of each backend's attempts are read; a backend without an entry keeps none.
-    pub logs: BTreeMap<BackendName, Arc<dyn LogSource>>,
+    pub(crate) logs: BTreeMap<BackendName, Arc<dyn LogSource>>,
     /// What a submitter should hear about a specification before it is accepted, beyond what makes it impossible:
     /// missing files, sizes that Spark can't read. May block. Livy's doors don't ask, as Livy doesn't.
-    pub preflight: Preflight,
+    pub(crate) preflight: Preflight,
     /// Who asks, and what they may do.
-    pub access: Arc<dyn Access>,
+    pub(crate) access: Arc<dyn Access>,
     /// Which hosts it answers for.
-    pub hosts: Hosts,
+    pub(crate) hosts: Hosts,
     /// Limits of single requests.
-    pub limits: RequestLimits,
+    pub(crate) limits: RequestLimits,
     /// How the Livy doors behave.
-    pub livy: LivySettings,
+    pub(crate) livy: LivySettings,
     /// Tells streams to end.
-    pub closing: Closing,
+    pub(crate) closing: Closing,
 }
 
 /// Shared by all handlers.
-pub type AppState = Arc<App>;
+pub(crate) type AppState = Arc<App>;
 
 /// Looks at a specification that shall run on a backend (the default one when absent).
-pub type Preflight = Arc<dyn Fn(Option<&BackendName>, &ApplicationSpec) -> Vec<Problem> + Send + Sync>;
+pub(crate) type Preflight = Arc<dyn Fn(Option<&BackendName>, &ApplicationSpec) -> Vec<Problem> + Send + Sync>;
 
 /// Limits of single requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestLimits {
+pub(crate) struct RequestLimits {
     /// Bytes of a request body, as sent and decompressed.
-    pub body_bytes_max: usize,
+    pub(crate) body_bytes_max: usize,
     /// Longest time for a body to arrive.
-    pub body_timeout: Duration,
+    pub(crate) body_timeout: Duration,
     /// Longest time to an answer; streams have begun theirs by then.
-    pub answer_timeout: Duration,
+    pub(crate) answer_timeout: Duration,
     /// Longest time a DELETE waits for the application to end and go.
-    pub delete_timeout: Duration,
+    pub(crate) delete_timeout: Duration,
 }
 
 impl Default for RequestLimits {
@@ -92,21 +92,17 @@ impl Default for RequestLimits {
 
 /// How the Livy doors behave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LivySettings {
+pub(crate) struct LivySettings {
     /// Folders that local files may come from; every path when absent.
-    pub local_dir_allow_list: Option<Vec<PathBuf>>,
+    pub(crate) local_dir_allow_list: Option<Vec<PathBuf>>,
     /// Conf keys that a request must not hold, besides those that Livy never allows.
-    pub conf_deny_list: Vec<String>,
+    pub(crate) conf_deny_list: Vec<String>,
     /// Lines of a log that clients can page through.
-    pub log_lines: usize,
+    pub(crate) log_lines: usize,
 }
 
 impl Default for LivySettings {
     fn default() -> Self {
-        Self {
-            local_dir_allow_list: None,
-            conf_deny_list: Vec::new(),
-            log_lines: livy::log::CACHED_LINES,
-        }
+        Self { local_dir_allow_list: None, conf_deny_list: Vec::new(), log_lines: livy::log::CACHED_LINES }
     }
 }

@@ -13,7 +13,12 @@ use super::failure::Failure;
 /// The decoded pairs of a query string, in order. Bytes that aren't UTF-8 are replaced.
 pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {
     let items = uri.query().unwrap_or_default().split('&').filter(|item| !item.is_empty());
-    items.map(|item| item.split_once('=').map_or_else(|| (decode(item), String::new()), |(name, value)| (decode(name), decode(value)))).collect()
+    items
+        .map(|item| {
+            item.split_once('=')
+                .map_or_else(|| (decode(item), String::new()), |(name, value)| (decode(name), decode(value)))
+        })
+        .collect()
 }
 
 /// A decoded name or value of a query string or form. Bytes that aren't UTF-8 are replaced.
@@ -98,14 +103,23 @@ impl Parameters {
     /// # Errors
     /// 400 with everything that was wrong.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
-        let unknown: BTreeSet<String> =
-            self.pairs.iter().map(|(name, _)| name).filter(|name| !self.known.contains(name.as_str())).map(|name| name.chars().take(64).collect()).collect();
+        let unknown: BTreeSet<String> = self
+            .pairs
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| !self.known.contains(name.as_str()))
+            .map(|name| name.chars().take(64).collect())
+            .collect();
         let fix = self.known.iter().copied().collect::<Vec<_>>().join(", ");
         for name in unknown {
             let problem = FieldProblem::new(format!("?{name}"), "there is no such parameter");
             self.problems.push(if fix.is_empty() { problem } else { problem.fix(format!("there are: {fix}")) });
         }
-        if self.problems.is_empty() { Ok(()) } else { Err(Failure::new(ProblemCode::InvalidQuery).errors(self.problems)) }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::new(ProblemCode::InvalidQuery).errors(self.problems))
+        }
     }
 }
 

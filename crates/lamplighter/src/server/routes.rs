@@ -20,6 +20,7 @@ use super::{AppState, envelope, guard, livy_door, meta, v1};
 
 /// One way in.
 pub(super) struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the handler knows it too; for those who walk the table"))]
     pub(super) method: Method,
     /// As the router spells it: `{id}` stands for one segment.
     pub(super) path: &'static str,
@@ -128,18 +129,26 @@ fn session_routes() -> Vec<Route> {
         routes.push(Route::get(path, Action::ListApplications, livy_door::sessions::list));
         routes.push(Route::post(path, Action::CreateApplication, livy_door::sessions::create));
     }
-    for path in ["/sessions/{id}", "/sessions/{id}/state", "/sessions/{id}/log", "/sessions/{id}/statements", "/sessions/{id}/statements/{statement}"] {
+    for path in [
+        "/sessions/{id}",
+        "/sessions/{id}/state",
+        "/sessions/{id}/log",
+        "/sessions/{id}/statements",
+        "/sessions/{id}/statements/{statement}",
+    ] {
         routes.push(Route::get(path, Action::ReadApplication, livy_door::sessions::not_found));
     }
     routes.push(Route::delete("/sessions/{id}", Action::DeleteApplication, livy_door::sessions::not_found));
-    for path in ["/sessions/{id}/statements", "/sessions/{id}/statements/{statement}/cancel", "/sessions/{id}/completion"] {
+    for path in
+        ["/sessions/{id}/statements", "/sessions/{id}/statements/{statement}/cancel", "/sessions/{id}/completion"]
+    {
         routes.push(Route::post(path, Action::CreateApplication, livy_door::sessions::not_found));
     }
     routes
 }
 
 /// The whole server as one router.
-pub fn router(app: AppState) -> Router {
+pub(crate) fn router(app: AppState) -> Router {
     let mut inner = Router::new();
     for route in table() {
         inner = inner.route(route.path, route.into_method_router(&app));
@@ -147,10 +156,7 @@ pub fn router(app: AppState) -> Router {
     let inner = inner.fallback(not_found).method_not_allowed_fallback(method_not_allowed).with_state(app.clone());
     // A POST may mean another method, which has to be known before the router looks at it.
     let inner = from_fn_with_state(app.clone(), livy_door::method_override).layer(inner);
-    Router::new()
-        .fallback_service(inner)
-        .layer(from_fn_with_state(app, guard::admit))
-        .layer(from_fn(envelope::wrap))
+    Router::new().fallback_service(inner).layer(from_fn_with_state(app, guard::admit)).layer(from_fn(envelope::wrap))
 }
 
 async fn not_found(State(app): State<AppState>, request: Request) -> Response {

@@ -44,7 +44,8 @@ pub(in crate::server) async fn list(
     let offset = u32::try_from(wanted.start).unwrap_or(u32::MAX);
     let limit = u32::try_from(wanted.len()).unwrap_or(u32::MAX).min(PAGE_MAX);
     let found = app.engine.list_by_position(ApplicationKind::Batch, None, offset, limit).await?;
-    let visible = found.applications.into_iter().filter(|batch| app.permits(&principal, Action::ReadApplication, batch));
+    let visible =
+        found.applications.into_iter().filter(|batch| app.permits(&principal, Action::ReadApplication, batch));
     let views = futures::stream::iter(visible).map(|batch| {
         let app = app.clone();
         async move { view(&app, &batch).await }
@@ -65,7 +66,8 @@ pub(in crate::server) async fn create(
     let body = read_body(&app, &head.headers, body).await?;
     let accepted = creating::accept(&app, &principal, &head.headers, &body).await?;
     let id = number(accepted.application());
-    let mut response = json(StatusCode::CREATED, &view_without_log(accepted.application(), livy_log::merged(Vec::<String>::new())));
+    let mut response =
+        json(StatusCode::CREATED, &view_without_log(accepted.application(), livy_log::merged(Vec::<String>::new())));
     if let Ok(location) = HeaderValue::try_from(livy::view::location(id)) {
         response.headers_mut().insert(header::LOCATION, location);
     }

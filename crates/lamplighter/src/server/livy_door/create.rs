@@ -26,7 +26,12 @@ const OUR_PREFIX: &str = "spark.lamplighter.";
 const LABEL_PREFIX: &str = "label.";
 
 /// Stores a new batch.
-pub(super) async fn accept(app: &App, principal: &Principal, headers: &HeaderMap, body: &[u8]) -> Result<Accepted, Refusal> {
+pub(super) async fn accept(
+    app: &App,
+    principal: &Principal,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Accepted, Refusal> {
     let idempotency = idempotency_key(headers, &[b"livy batch", body])?;
     let batch = livy::create::parse(body)?;
     let rules = Rules {
@@ -40,7 +45,9 @@ pub(super) async fn accept(app: &App, principal: &Principal, headers: &HeaderMap
     let request = AcceptRequest { kind: ApplicationKind::Batch, spec, backend, retry_of: None, idempotency };
     match app.engine.accept(principal, request).await {
         Ok(accepted) => Ok(accepted),
-        Err(AcceptError::Store(StoreError::NameTaken { .. })) => Err(duplicate_name(app, &name.unwrap_or_default()).await.into()),
+        Err(AcceptError::Store(StoreError::NameTaken { .. })) => {
+            Err(duplicate_name(app, &name.unwrap_or_default()).await.into())
+        }
         Err(AcceptError::Store(StoreError::Full(_))) => Err(Rejection::too_many_creates().into()),
         Err(AcceptError::Rejected(problems)) => Err(rejected(&problems).into()),
         Err(error @ AcceptError::UnknownBackend { .. }) => Err(Rejection::rejected(error).into()),
@@ -68,7 +75,9 @@ fn specification(batch: CreateBatch) -> Result<(ApplicationSpec, Option<BackendN
     let mut ours = OurKeys::default();
     for (key, value) in livy::create::to_conf(&batch) {
         match key.strip_prefix(OUR_PREFIX) {
-            Some(ours_name) => ours.take(ours_name, &value).map_err(|problem| Rejection::rejected(format_args!("{key}: {problem}")))?,
+            Some(ours_name) => {
+                ours.take(ours_name, &value).map_err(|problem| Rejection::rejected(format_args!("{key}: {problem}")))?
+            }
             None => conf.set(key, value).map_err(Rejection::rejected)?,
         }
     }
@@ -123,7 +132,11 @@ impl OurKeys {
 
 fn external_id(value: &str) -> Result<String, String> {
     let valid = (1..=api::create::EXTERNAL_ID_BYTES_MAX).contains(&value.len()) && !value.chars().any(char::is_control);
-    if valid { Ok(value.to_owned()) } else { Err(format!("expected 1 to {} bytes without control characters", api::create::EXTERNAL_ID_BYTES_MAX)) }
+    if valid {
+        Ok(value.to_owned())
+    } else {
+        Err(format!("expected 1 to {} bytes without control characters", api::create::EXTERNAL_ID_BYTES_MAX))
+    }
 }
 
 fn attempts(value: &str) -> Result<u32, String> {

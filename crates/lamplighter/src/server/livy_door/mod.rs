@@ -140,7 +140,8 @@ pub(super) async fn method_override(State(app): State<AppState>, request: Reques
         return next.run(request).await;
     }
     let (mut head, mut body) = request.into_parts();
-    let override_header = head.headers.get("x-http-method-override").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let override_header =
+        head.headers.get("x-http-method-override").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut form_method = None;
     if livy::http::is_form(content_type(&head.headers)) {
         let form = match body::read(&head.headers, body, &app.limits).await {

@@ -50,7 +50,7 @@ pub(in crate::server) async fn create(
         retry_of: None,
         idempotency,
     };
-    Ok(accepted(app.engine.accept(&principal, request).await?))
+    Ok(answer(&app.engine.accept(&principal, request).await?))
 }
 
 fn refuse_body(error: CreateError) -> Failure {
@@ -74,7 +74,7 @@ async fn look_over(app: &AppState, new: NewApplication) -> Result<NewApplication
     Err(Failure::new(ProblemCode::InvalidApplication).errors(problems.iter().map(field_problem).collect()))
 }
 
-fn accepted(accepted: Accepted) -> Response {
+fn answer(accepted: &Accepted) -> Response {
     let status = match accepted {
         Accepted::Created(_) => StatusCode::CREATED,
         Accepted::Replayed(_) => StatusCode::OK,
@@ -85,7 +85,10 @@ fn accepted(accepted: Accepted) -> Response {
 }
 
 /// The key of a request that may be repeated, bound to what it asks for.
-pub(in crate::server) fn idempotency_key(headers: &HeaderMap, asked: &[&[u8]]) -> Result<Option<IdempotencyKey>, Failure> {
+pub(in crate::server) fn idempotency_key(
+    headers: &HeaderMap,
+    asked: &[&[u8]],
+) -> Result<Option<IdempotencyKey>, Failure> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next() else { return Ok(None) };
     let spelled = (1..=255).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);
@@ -114,7 +117,8 @@ pub(in crate::server) async fn list(
     let mut found = app.engine.list(&query).await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let next_cursor = found.last().filter(|_| more).map(|last| ListCursor { accepted_at: last.accepted_at, id: last.id }.encode());
+    let next_cursor =
+        found.last().filter(|_| more).map(|last| ListCursor { accepted_at: last.accepted_at, id: last.id }.encode());
     let visible = found.iter().filter(|application| app.permits(&principal, Action::ReadApplication, application));
     Ok(Json(Page { items: visible.map(api::Application::from).collect(), next_cursor }))
 }
@@ -218,7 +222,10 @@ pub(in crate::server) async fn delete(
     let application = app.application(&principal, Action::DeleteApplication, id).await?;
     let ended = application.state.is_terminal();
     if !ended && !cancel {
-        let advice = format!("it is {}; POST /api/v1/applications/{id}/cancel ends it, `?cancel=true` ends and deletes it", application.state);
+        let advice = format!(
+            "it is {}; POST /api/v1/applications/{id}/cancel ends it, `?cancel=true` ends and deletes it",
+            application.state
+        );
         return Err(Failure::new(ProblemCode::StillActive).detail(advice));
     }
     let application = wish(&app, id, Wish::Delete).await?;
@@ -238,5 +245,5 @@ pub(in crate::server) async fn retry(
     app.application(&principal, Action::RetryApplication, id).await?;
     let idempotency = idempotency_key(&headers, &[b"retry", id.to_string().as_bytes()])?;
     let outcome = app.engine.retry(&principal, id, idempotency).await?;
-    outcome.map(accepted).ok_or_else(|| Failure::no_application(&id.to_string()))
+    outcome.as_ref().map(answer).ok_or_else(|| Failure::no_application(&id.to_string()))
 }

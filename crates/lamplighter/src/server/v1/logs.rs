@@ -58,11 +58,11 @@ pub(in crate::server) async fn read(
         return Err(Failure::new(ProblemCode::NotFound).detail(detail));
     }
     if wanted.follow || stream::is_wanted(&headers) {
-        let follower = follow::Follower::new(app.clone(), application.id, wanted);
+        let follower = follow::Follower::new(app.clone(), application.id, &wanted);
         return Ok(stream::respond(follower.into_messages(), app.closing.clone()));
     }
     if prefers_text(&headers) {
-        return text(&app, &application, &wanted);
+        return Ok(text(&app, &application, &wanted));
     }
     page(&app, &application, &wanted).await.map(|page| Json(page).into_response())
 }
@@ -187,10 +187,10 @@ async fn page(app: &App, application: &Application, wanted: &Wanted) -> Result<L
 }
 
 /// The bare text from where it was asked for to where the log ends now, read bit by bit as the client takes it.
-fn text(app: &App, application: &Application, wanted: &Wanted) -> Result<Response, Failure> {
+fn text(app: &App, application: &Application, wanted: &Wanted) -> Response {
     let content_type = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     let Some(log) = AttemptLog::of(app, application, wanted.attempt.or(wanted.cursor_attempt)) else {
-        return Ok((content_type, Body::empty()).into_response());
+        return (content_type, Body::empty()).into_response();
     };
     let query = LogQuery { from: wanted.from, stream: wanted.stream, ..LogQuery::default() };
     let pieces = futures::stream::unfold(Some((log, query)), |state| async move {
@@ -204,7 +204,7 @@ fn text(app: &App, application: &Application, wanted: &Wanted) -> Result<Respons
         query.from = LogFrom::After(page.next);
         Some((Ok(plain(&page.items)), (!ended).then_some((log, query))))
     });
-    Ok((content_type, Body::from_stream(pieces)).into_response())
+    (content_type, Body::from_stream(pieces)).into_response()
 }
 
 fn plain(items: &[LogItem]) -> Bytes {

@@ -50,7 +50,12 @@ impl App {
     }
 
     /// The application, if it is there and the asker may do this to it; nobody learns which of the two failed.
-    pub(super) async fn application(&self, principal: &Principal, action: Action, id: ApplicationId) -> Result<Application, Failure> {
+    pub(super) async fn application(
+        &self,
+        principal: &Principal,
+        action: Action,
+        id: ApplicationId,
+    ) -> Result<Application, Failure> {
         let application = self.engine.get(id).await?;
         application
             .filter(|application| self.permits(principal, action, application))

@@ -40,9 +40,9 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 /// Whether `Accept` names a media type.
 pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|item| {
-        item.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
-    })
+    values
+        .flat_map(|value| value.split(','))
+        .any(|item| item.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type))
 }
 
 /// The place after which a reconnecting client goes on.

@@ -31,16 +31,8 @@ pub(super) struct Follower {
     ended: bool,
 }
 
-/// What to do when nothing is waiting to be sent.
-enum Next {
-    /// Something may be there now.
-    Look,
-    /// The stream is over.
-    End,
-}
-
 impl Follower {
-    pub(super) fn new(app: AppState, id: ApplicationId, wanted: Wanted) -> Self {
+    pub(super) fn new(app: AppState, id: ApplicationId, wanted: &Wanted) -> Self {
         let query =
             LogQuery { from: wanted.from, stream: wanted.stream, entries_max: BATCH_ENTRIES, ..LogQuery::default() };
         Self {
@@ -61,19 +53,23 @@ impl Follower {
                 if let Some(message) = follower.waiting.pop_front() {
                     return Some((message, follower));
                 }
-                if follower.ended || matches!(follower.advance().await?, Next::End) {
+                if follower.ended {
                     return None;
                 }
+                follower.advance().await?;
             }
         })
     }
 
     /// Reads on, or waits until that is worth while. `None` ends the stream without an `end`: the client may
     /// take it up again.
-    async fn advance(&mut self) -> Option<Next> {
+    async fn advance(&mut self) -> Option<()> {
         let application = match self.app.engine.get(self.id).await {
             Ok(Some(application)) => application,
-            Ok(None) => return Some(self.end(None)),
+            Ok(None) => {
+                self.end(None);
+                return Some(());
+            }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "look at a followed application");
                 return None;
@@ -88,7 +84,7 @@ impl Follower {
         if !page.items.is_empty() {
             let entries = page.items.iter().map(|item| log.entry(item));
             self.waiting.extend(entries.map(|entry| stream::message("log", &entry).id(&entry.cursor)));
-            return Some(Next::Look);
+            return Some(());
         }
         if page.complete {
             return self.leave_attempt(&application, log.number).await;
@@ -97,27 +93,33 @@ impl Follower {
     }
 
     /// The log of an attempt is over: the next attempt, or the end, or a wait for either.
-    async fn leave_attempt(&mut self, application: &Application, number: u32) -> Option<Next> {
+    async fn leave_attempt(&mut self, application: &Application, number: u32) -> Option<()> {
         if !self.whole_application {
-            return Some(self.end(Some(application)));
+            self.end(Some(application));
+            return Some(());
         }
         if application.attempts.iter().any(|attempt| attempt.number == number + 1) {
             self.number = Some(number + 1);
             self.query.from = LogFrom::Start;
-            return Some(Next::Look);
+            return Some(());
         }
         self.wait_or_end(application).await
     }
 
-    async fn wait_or_end(&mut self, application: &Application) -> Option<Next> {
+    async fn wait_or_end(&mut self, application: &Application) -> Option<()> {
         if application.state.is_terminal() {
-            return Some(self.end(Some(application)));
+            self.end(Some(application));
+            return Some(());
         }
-        self.changed().await?;
-        Some(Next::Look)
+        self.changed().await
     }
 
-    async fn wait_for_growth(&mut self, application: &Application, log: &AttemptLog, after: ::backends::log::LogCursor) -> Option<Next> {
+    async fn wait_for_growth(
+        &mut self,
+        application: &Application,
+        log: &AttemptLog,
+        after: ::backends::log::LogCursor,
+    ) -> Option<()> {
         let (source, attempt) = (log.source.clone(), log.attempt.clone());
         let grown = async move {
             // Without a log there is nothing to wait for but the application itself.
@@ -127,13 +129,14 @@ impl Follower {
         };
         if application.state.is_terminal() {
             // The application ended without completing its log, because its backend lost it.
-            return Some(self.end(Some(application)));
+            self.end(Some(application));
+            return Some(());
         }
         tokio::select! {
             () = grown => {}
             changed = self.changed() => changed?,
         }
-        Some(Next::Look)
+        Some(())
     }
 
     /// Returns once something happened to the application.
@@ -146,10 +149,9 @@ impl Follower {
         }
     }
 
-    fn end(&mut self, application: Option<&Application>) -> Next {
+    fn end(&mut self, application: Option<&Application>) {
         self.ended = true;
         let body = application.map(api::Application::from);
         self.waiting.push_back(stream::message("end", &body));
-        Next::Look
     }
 }
