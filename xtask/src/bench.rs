@@ -19,9 +19,5 @@ pub(crate) fn run(request: &Request) -> Result<()> {
         bail!("there are no benchmarks: bench/Cargo.toml is missing");
     }
     process::run(cargo().args(["build", "--release", "--package", "lamplighter"]))?;
-    process::run(
-        cargo()
-            .args(["run", "--release", "--quiet", "--package", "bench", "--"])
-            .args(&request.arguments),
-    )
+    process::run(cargo().args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(&request.arguments))
 }

@@ -39,11 +39,8 @@ pub(crate) fn run() -> Result<()> {
 /// Writes the generated files anew.
 pub(crate) fn generate() -> Result<()> {
     for (path, arguments) in GENERATED {
-        fs::write(
-            process::repository().join(path),
-            print_with_binary(arguments)?,
-        )
-        .with_context(|| format!("write {path}"))?;
+        fs::write(process::repository().join(path), print_with_binary(arguments)?)
+            .with_context(|| format!("write {path}"))?;
         println!("{path}");
     }
     Ok(())
@@ -54,21 +51,12 @@ fn format() -> Result<()> {
 }
 
 fn lints() -> Result<()> {
-    process::run(cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--quiet",
-        "--",
-        "-D",
-        "warnings",
-    ]))
+    process::run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
 }
 
 fn generated_files() -> Result<()> {
     for (path, arguments) in GENERATED {
-        let kept =
-            fs::read(process::repository().join(path)).with_context(|| format!("read {path}"))?;
+        let kept = fs::read(process::repository().join(path)).with_context(|| format!("read {path}"))?;
         if kept != print_with_binary(arguments)? {
             bail!("{path} is not what the code says: run `cargo xtask generate` and commit it");
         }
@@ -77,9 +65,5 @@ fn generated_files() -> Result<()> {
 }
 
 fn print_with_binary(arguments: &[&str]) -> Result<Vec<u8>> {
-    process::capture(
-        cargo()
-            .args(["run", "--quiet", "--package", "lamplighter", "--"])
-            .args(arguments),
-    )
+    process::capture(cargo().args(["run", "--quiet", "--package", "lamplighter", "--"]).args(arguments))
 }

@@ -60,25 +60,16 @@ struct Package {
 /// Fails with the list of dependencies that the policy doesn't allow.
 pub(crate) fn check() -> Result<()> {
     if find_in_path("cargo-deny").is_some() {
-        return process::run(cargo().args([
-            "deny",
-            "--offline",
-            "check",
-            "licenses",
-            "bans",
-            "sources",
-        ]));
+        return process::run(cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]));
     }
-    let policy =
-        fs::read_to_string(process::repository().join("deny.toml")).context("read deny.toml")?;
+    let policy = fs::read_to_string(process::repository().join("deny.toml")).context("read deny.toml")?;
     let policy: Policy = toml::from_str(&policy).context("read deny.toml")?;
     let mut command = cargo();
     command.args(["metadata", "--format-version", "1", "--locked"]);
     for target in &policy.graph.targets {
         command.args(["--filter-platform", target]);
     }
-    let metadata: Metadata =
-        serde_json::from_slice(&process::capture(&mut command)?).context("read cargo metadata")?;
+    let metadata: Metadata = serde_json::from_slice(&process::capture(&mut command)?).context("read cargo metadata")?;
     let refused = refused(&metadata.packages, &policy.licenses);
     if !refused.is_empty() {
         bail!("deny.toml doesn't allow\n  {}", refused.join("\n  "));
@@ -100,35 +91,20 @@ fn refused(packages: &[Package], policy: &Licenses) -> Vec<String> {
 }
 
 fn complaint_about(package: &Package, policy: &Licenses) -> Option<String> {
-    if let Some(source) = package
-        .source
-        .as_deref()
-        .filter(|&source| source != CRATES_IO)
-    {
+    if let Some(source) = package.source.as_deref().filter(|&source| source != CRATES_IO) {
         return Some(format!("comes from {source}"));
     }
     let Some(licence) = &package.license else {
         return Some("names no licence".to_owned());
     };
-    let exceptions = policy
-        .exceptions
-        .iter()
-        .filter(|exception| exception.package == package.name);
-    let allowed: Vec<&String> = policy
-        .allow
-        .iter()
-        .chain(exceptions.flat_map(|exception| &exception.allow))
-        .collect();
+    let exceptions = policy.exceptions.iter().filter(|exception| exception.package == package.name);
+    let allowed: Vec<&String> = policy.allow.iter().chain(exceptions.flat_map(|exception| &exception.allow)).collect();
     match Expression::parse_mode(licence, ParseMode::LAX) {
         Ok(expression) => {
-            let fits = expression
-                .evaluate(|required| allowed.iter().any(|name| **name == required.to_string()));
+            let fits = expression.evaluate(|required| allowed.iter().any(|name| **name == required.to_string()));
             (!fits).then(|| format!("is licensed as {licence}"))
         }
-        Err(error) => Some(format!(
-            "has a licence that can't be read, {licence:?}: {}",
-            error.reason
-        )),
+        Err(error) => Some(format!("has a licence that can't be read, {licence:?}: {}", error.reason)),
     }
 }
 
@@ -145,13 +121,8 @@ mod tests {
             source: source.map(str::to_owned),
         };
         let policy = Licenses {
-            allow: ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"]
-                .map(str::to_owned)
-                .to_vec(),
-            exceptions: vec![Exception {
-                package: "odd".to_owned(),
-                allow: vec!["MPL-2.0".to_owned()],
-            }],
+            allow: ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"].map(str::to_owned).to_vec(),
+            exceptions: vec![Exception { package: "odd".to_owned(), allow: vec!["MPL-2.0".to_owned()] }],
         };
         let found = complaint_about(&package, &policy);
         assert_eq!(found.as_deref(), expected, "{licence:?}");
@@ -164,18 +135,8 @@ mod tests {
         check("it", Some("MIT"), None, None);
         check("it", Some("MIT OR GPL-3.0-only"), here, None);
         check("it", Some("MIT/Apache-2.0"), here, None);
-        check(
-            "it",
-            Some("MIT AND Apache-2.0 WITH LLVM-exception"),
-            here,
-            None,
-        );
-        check(
-            "it",
-            Some("MIT AND GPL-3.0-only"),
-            here,
-            Some("is licensed as MIT AND GPL-3.0-only"),
-        );
+        check("it", Some("MIT AND Apache-2.0 WITH LLVM-exception"), here, None);
+        check("it", Some("MIT AND GPL-3.0-only"), here, Some("is licensed as MIT AND GPL-3.0-only"));
         check("it", Some("MPL-2.0"), here, Some("is licensed as MPL-2.0"));
         check("odd", Some("MPL-2.0"), here, None);
         check("it", None, here, Some("names no licence"));
@@ -184,11 +145,6 @@ mod tests {
     #[test]
     fn only_one_registry_is_allowed() {
         let git = "git+https://example.org/it.git#abc";
-        check(
-            "it",
-            Some("MIT"),
-            Some(git),
-            Some(&format!("comes from {git}")),
-        );
+        check("it", Some("MIT"), Some(git), Some(&format!("comes from {git}")));
     }
 }

@@ -26,9 +26,7 @@ pub(crate) fn cargo() -> Command {
 
 /// Runs `command` to its end, with its output where ours goes.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("start {}", line(command)))?;
+    let status = command.status().with_context(|| format!("start {}", line(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", line(command));
     }
@@ -37,20 +35,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs `command` and returns its standard output; the error of a failed one carries the end of its standard error.
 pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>> {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .output()
-        .with_context(|| format!("start {}", line(command)))?;
+    let Output { status, stdout, stderr } = command.output().with_context(|| format!("start {}", line(command)))?;
     if !status.success() {
         let said = String::from_utf8_lossy(&stderr);
-        bail!(
-            "{} ended with {status}\n{}",
-            line(command),
-            last_lines(&said, 20)
-        );
+        bail!("{} ended with {status}\n{}", line(command), last_lines(&said, 20));
     }
     Ok(stdout)
 }
@@ -58,9 +46,7 @@ pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>> {
 /// The first executable called `program` in a folder of `PATH`.
 pub(crate) fn find_in_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| is_executable(file))
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_executable(file))
 }
 
 /// Whether `file` exists, links followed, and this process may run it.
@@ -71,10 +57,7 @@ pub(crate) fn is_executable(file: &Path) -> bool {
 /// The command line as a person would type it, roughly: good enough to say which command failed.
 fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// The last `count` lines of `text`.

@@ -53,15 +53,13 @@ pub(crate) fn run(request: &Request) -> Result<()> {
 }
 
 fn components(fast: bool) -> Vec<Component> {
-    let quick =
-        |component: &Component| !matches!(component, Component::Spark35 | Component::Airflow);
+    let quick = |component: &Component| !matches!(component, Component::Spark35 | Component::Airflow);
     let all = Component::value_variants().iter().copied();
     all.filter(|component| !fast || quick(component)).collect()
 }
 
 fn cargo_test(request: &Request) -> Command {
-    let is_package =
-        |argument: &String| argument.starts_with("-p") || argument.starts_with("--package");
+    let is_package = |argument: &String| argument.starts_with("-p") || argument.starts_with("--package");
     let mut command = process::cargo();
     command.args(["test", "--no-fail-fast"]);
     if !request.arguments.iter().any(is_package) {
@@ -71,22 +69,14 @@ fn cargo_test(request: &Request) -> Command {
     for component in Component::value_variants() {
         command.env_remove(component.variable());
     }
-    let (mode, other) = if request.fast {
-        (FAST, REQUIRE_ALL)
-    } else {
-        (REQUIRE_ALL, FAST)
-    };
+    let (mode, other) = if request.fast { (FAST, REQUIRE_ALL) } else { (REQUIRE_ALL, FAST) };
     command.env(mode, "1").env_remove(other);
     command
 }
 
 /// Runs `command`, shows what it prints as it comes and gathers the results from it.
 fn follow(command: &mut Command) -> Result<(ExitStatus, Report)> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("start cargo test")?;
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("start cargo test")?;
     let report = Mutex::new(Report::default());
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
@@ -98,22 +88,14 @@ fn follow(command: &mut Command) -> Result<(ExitStatus, Report)> {
         }
     });
     let status = child.wait().context("wait for cargo test")?;
-    Ok((
-        status,
-        report
-            .into_inner()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()),
-    ))
+    Ok((status, report.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())))
 }
 
 /// Copies lines as they come. A reader that went away ends the copying, not the tests.
 fn forward(from: impl Read, mut to: impl Write, report: &Mutex<Report>) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
-    while from
-        .read_until(b'\n', &mut line)
-        .is_ok_and(|count| count > 0)
-    {
+    while from.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
         let _ = to.write_all(&line).and_then(|()| to.flush());
         if let Ok(mut report) = report.lock() {
             report.read(String::from_utf8_lossy(&line).trim_end());
@@ -139,10 +121,7 @@ impl Report {
         if let Some(counts) = line.strip_prefix("test result: ") {
             self.passed += count_before(counts, " passed");
             self.failed += count_before(counts, " failed");
-        } else if let Some(name) = line
-            .strip_prefix("test ")
-            .and_then(|rest| rest.strip_suffix(" ... FAILED"))
-        {
+        } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
             self.failures.push(name.to_owned());
         } else if let Some(reason) = line.strip_prefix("skipped: ") {
             self.skipped.push(reason.to_owned());
@@ -171,13 +150,8 @@ impl Report {
 
 /// The number in front of `word`, none being nought.
 fn count_before(text: &str, word: &str) -> usize {
-    let before = text
-        .split(word)
-        .next()
-        .filter(|before| before.len() < text.len());
-    before
-        .and_then(|before| before.rsplit(' ').next()?.parse().ok())
-        .unwrap_or(0)
+    let before = text.split(word).next().filter(|before| before.len() < text.len());
+    before.and_then(|before| before.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -188,15 +162,7 @@ mod tests {
         let mut report = Report::default();
         lines.lines().for_each(|line| report.read(line));
         let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-        assert_eq!(
-            report,
-            Report {
-                passed,
-                failed,
-                failures: owned(failures),
-                skipped: owned(skipped)
-            }
-        );
+        assert_eq!(report, Report { passed, failed, failures: owned(failures), skipped: owned(skipped) });
     }
 
     #[test]
@@ -218,13 +184,7 @@ mod tests {
 
     #[test]
     fn other_output_counts_nothing() {
-        check(
-            "error: could not compile `x`\n5 passed\ntest result: \ntest result: passed\n",
-            0,
-            0,
-            &[],
-            &[],
-        );
+        check("error: could not compile `x`\n5 passed\ntest result: \ntest result: passed\n", 0, 0, &[], &[]);
     }
 
     #[test]

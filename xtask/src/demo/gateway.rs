@@ -42,30 +42,11 @@ impl Gateway {
         let log = data.with_extension("log");
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         let mut serve = Command::new(binary);
-        serve
-            .args([
-                "serve",
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-                "--data-dir",
-            ])
-            .arg(data);
-        serve
-            .env("SPARK_HOME", spark_home)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
+        serve.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"]).arg(data);
+        serve.env("SPARK_HOME", spark_home).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // In a group of its own: ^C reaches this program first, which ends the jobs before the gateway.
-        let child = serve
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("start {}", binary.display()))?;
-        let mut gateway = Self {
-            child,
-            url: format!("http://127.0.0.1:{port}"),
-            log,
-            agent: agent(),
-        };
+        let child = serve.process_group(0).spawn().with_context(|| format!("start {}", binary.display()))?;
+        let mut gateway = Self { child, url: format!("http://127.0.0.1:{port}"), log, agent: agent() };
         gateway.wait_until_ready()?;
         Ok(gateway)
     }
@@ -77,16 +58,8 @@ impl Gateway {
 
     /// What an application is, in the gateway's own API; none while it can't be told.
     pub(super) fn application(&self, id: &str) -> Option<Value> {
-        let mut answer = self
-            .agent
-            .get(format!("{}/api/v1/applications/{id}", self.url))
-            .call()
-            .ok()?;
-        let text = answer
-            .status()
-            .is_success()
-            .then(|| answer.body_mut().read_to_string())?
-            .ok()?;
+        let mut answer = self.agent.get(format!("{}/api/v1/applications/{id}", self.url)).call().ok()?;
+        let text = answer.status().is_success().then(|| answer.body_mut().read_to_string())?.ok()?;
         serde_json::from_str(&text).ok()
     }
 
@@ -94,17 +67,8 @@ impl Gateway {
     pub(super) fn delete(&self, id: &str) -> Result<()> {
         let number = id.trim_start_matches("batch-");
         let batch = format!("{}/batches/{number}", self.url);
-        self.agent
-            .delete(&batch)
-            .call()
-            .with_context(|| format!("delete {id}"))?;
-        let is_gone = || {
-            Ok(self
-                .agent
-                .get(&batch)
-                .call()
-                .is_ok_and(|answer| answer.status() == 404))
-        };
+        self.agent.delete(&batch).call().with_context(|| format!("delete {id}"))?;
+        let is_gone = || Ok(self.agent.get(&batch).call().is_ok_and(|answer| answer.status() == 404));
         wait_for(&format!("{id} to end"), STOP_TIMEOUT, is_gone)
     }
 
@@ -114,9 +78,7 @@ impl Gateway {
             return Ok(());
         }
         kill_process(Pid::from_child(&self.child), Signal::TERM).context("end the gateway")?;
-        let stopped = wait_for("the gateway to stop", STOP_TIMEOUT, || {
-            Ok(self.child.try_wait()?.is_some())
-        });
+        let stopped = wait_for("the gateway to stop", STOP_TIMEOUT, || Ok(self.child.try_wait()?.is_some()));
         if stopped.is_err() {
             self.child.kill()?;
             self.child.wait()?;
@@ -131,18 +93,11 @@ impl Gateway {
             if let Some(status) = child.try_wait()? {
                 bail!("the gateway ended with {status}");
             }
-            Ok(agent
-                .get(&ready)
-                .call()
-                .is_ok_and(|answer| answer.status() == 200))
+            Ok(agent.get(&ready).call().is_ok_and(|answer| answer.status() == 200))
         });
         waited.with_context(|| {
             let said = fs::read_to_string(&self.log).unwrap_or_default();
-            format!(
-                "start the gateway; the end of {}:\n{}",
-                self.log.display(),
-                last_lines(&said, 20)
-            )
+            format!("start the gateway; the end of {}:\n{}", self.log.display(), last_lines(&said, 20))
         })
     }
 }
@@ -157,13 +112,8 @@ impl Drop for Gateway {
 
 /// Talks to loopback only: no proxy, whatever the environment says; a refusal is an answer, not an error.
 fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder()
-        .proxy(None)
-        .http_status_as_error(false);
-    config
-        .timeout_global(Some(Duration::from_secs(5)))
-        .build()
-        .into()
+    let config = ureq::Agent::config_builder().proxy(None).http_status_as_error(false);
+    config.timeout_global(Some(Duration::from_secs(5))).build().into()
 }
 
 fn wait_for(what: &str, limit: Duration, mut is_met: impl FnMut() -> Result<bool>) -> Result<()> {

@@ -33,14 +33,7 @@ pub(super) struct Submission {
 impl Submission {
     /// A submission without a program yet.
     pub(super) fn new(name: &'static str, colour: Colour) -> Self {
-        Self {
-            name,
-            colour,
-            class: None,
-            conf: Vec::new(),
-            file: String::new(),
-            arguments: Vec::new(),
-        }
+        Self { name, colour, class: None, conf: Vec::new(), file: String::new(), arguments: Vec::new() }
     }
 
     /// Sets a conf key.
@@ -58,10 +51,7 @@ impl Submission {
     /// Sets the program and its arguments.
     pub(super) fn program(&mut self, file: &Path, arguments: &[&Path]) -> &mut Self {
         self.file = file.display().to_string();
-        self.arguments = arguments
-            .iter()
-            .map(|argument| argument.display().to_string())
-            .collect();
+        self.arguments = arguments.iter().map(|argument| argument.display().to_string()).collect();
         self
     }
 
@@ -84,11 +74,7 @@ impl Submission {
         if let Some(class) = self.class {
             body["className"] = json!(class);
         }
-        let conf: Map<String, Value> = self
-            .conf
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), json!(value)))
-            .collect();
+        let conf: Map<String, Value> = self.conf.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
         if !conf.is_empty() {
             body["conf"] = Value::Object(conf);
         }
@@ -127,17 +113,9 @@ impl Job {
         events: Sender<Event>,
     ) -> Result<Self> {
         let mut command = Command::new(binary);
-        command
-            .args(["submit", "--url", url])
-            .args(submission.command_line());
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        let mut follower = command
-            .spawn()
-            .with_context(|| format!("start {}", binary.display()))?;
+        command.args(["submit", "--url", url]).args(submission.command_line());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut follower = command.spawn().with_context(|| format!("start {}", binary.display()))?;
         let (output, error) = (follower.stdout.take(), follower.stderr.take());
         thread::spawn(move || {
             thread::scope(|scope| {
@@ -172,10 +150,7 @@ impl Job {
 
     /// Takes notice that the command line has closed its output.
     pub(super) fn close(&mut self) -> Result<()> {
-        let status = self
-            .follower
-            .wait()
-            .with_context(|| format!("wait for {}", self.submission.name))?;
+        let status = self.follower.wait().with_context(|| format!("wait for {}", self.submission.name))?;
         self.ended = Some((status, self.started.elapsed().as_secs()));
         Ok(())
     }
@@ -186,14 +161,8 @@ impl Job {
             self.id = application_id(&text);
         }
         self.tasks = Tasks::read(&text).or(self.tasks);
-        let is_detail =
-            stream == Stream::Error && !text.contains(" WARN ") && !text.contains(" ERROR ");
-        screen.line(
-            self.submission.name,
-            self.submission.colour,
-            &text,
-            is_detail,
-        );
+        let is_detail = stream == Stream::Error && !text.contains(" WARN ") && !text.contains(" ERROR ");
+        screen.line(self.submission.name, self.submission.colour, &text, is_detail);
         if stream == Stream::Output {
             self.output.push(text);
         }
@@ -202,9 +171,7 @@ impl Job {
     /// Asks the gateway for the state and shows it when it changed.
     pub(super) fn show_state(&mut self, screen: &mut Screen, gateway: &Gateway) {
         let application = self.id.as_deref().and_then(|id| gateway.application(id));
-        let state = application
-            .as_ref()
-            .and_then(|application| application["state"].as_str());
+        let state = application.as_ref().and_then(|application| application["state"].as_str());
         if let Some(state) = state.filter(|&state| state != self.state) {
             self.state = state.to_owned();
             screen.state(self.submission.name, self.submission.colour, state);
@@ -213,14 +180,8 @@ impl Job {
 
     /// What the status line says of it.
     pub(super) fn status(&self) -> String {
-        let seconds = self
-            .ended
-            .map_or_else(|| self.started.elapsed().as_secs(), |(_, seconds)| seconds);
-        let tasks = self
-            .tasks
-            .filter(|_| self.is_open())
-            .map(|tasks| tasks.to_string())
-            .unwrap_or_default();
+        let seconds = self.ended.map_or_else(|| self.started.elapsed().as_secs(), |(_, seconds)| seconds);
+        let tasks = self.tasks.filter(|_| self.is_open()).map(|tasks| tasks.to_string()).unwrap_or_default();
         format!("{} {} {seconds} s{tasks}", self.submission.name, self.state)
     }
 
@@ -234,19 +195,13 @@ impl Job {
             Some((status, _)) => bail!("{name} failed: its command line ended with {status}"),
             None => bail!("{name} has not ended"),
         }
-        self.output
-            .iter()
-            .for_each(|line| screen.text(&format!("  {line}")));
+        self.output.iter().for_each(|line| screen.text(&format!("  {line}")));
         Ok(())
     }
 
     /// How to submit the same to Livy's API by hand.
     pub(super) fn curl(&self, url: &str) -> String {
-        let body = self
-            .submission
-            .livy_body()
-            .to_string()
-            .replace('\'', r"'\''");
+        let body = self.submission.livy_body().to_string().replace('\'', r"'\''");
         format!("curl {url}/batches -H 'Content-Type: application/json' -d '{body}'")
     }
 }
@@ -272,12 +227,8 @@ fn forward(from: Option<impl Read>, job: usize, stream: Stream, events: &Sender<
 
 /// The id in a line of the command line's own, such as `batch-12`.
 fn application_id(line: &str) -> Option<String> {
-    let mut words =
-        line.split(|character: char| !character.is_ascii_alphanumeric() && character != '-');
-    let is_id = |word: &&str| {
-        word.strip_prefix("batch-")
-            .is_some_and(|number| number.parse::<u64>().is_ok())
-    };
+    let mut words = line.split(|character: char| !character.is_ascii_alphanumeric() && character != '-');
+    let is_id = |word: &&str| word.strip_prefix("batch-").is_some_and(|number| number.parse::<u64>().is_ok());
     words.find(is_id).map(str::to_owned)
 }
 
@@ -295,26 +246,14 @@ impl Tasks {
         let (_, rest) = line.split_once("Finished task ")?;
         let (_, rest) = rest.split_once(" in stage ")?;
         let stage = rest.split('.').next()?.parse().ok()?;
-        let (done, total) = rest
-            .rsplit_once('(')?
-            .1
-            .strip_suffix(')')?
-            .split_once('/')?;
-        Some(Self {
-            stage,
-            done: done.parse().ok()?,
-            total: total.parse().ok()?,
-        })
+        let (done, total) = rest.rsplit_once('(')?.1.strip_suffix(')')?.split_once('/')?;
+        Some(Self { stage, done: done.parse().ok()?, total: total.parse().ok()? })
     }
 }
 
 impl std::fmt::Display for Tasks {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            ", stage {}: {}/{} tasks",
-            self.stage, self.done, self.total
-        )
+        write!(formatter, ", stage {}: {}/{} tasks", self.stage, self.done, self.total)
     }
 }
 
@@ -328,7 +267,10 @@ mod tests {
         for (line, expected) in [
             (format!("{finished} (executor driver) (4/8)"), Some(Tasks { stage: 3, done: 4, total: 8 })),
             (format!("{finished} (executor driver)"), None),
-            ("INFO Executor: Finished task 0.0 in stage 0.0 (TID 0). 2478 bytes result sent to driver".to_owned(), None),
+            (
+                "INFO Executor: Finished task 0.0 in stage 0.0 (TID 0). 2478 bytes result sent to driver".to_owned(),
+                None,
+            ),
             ("Finished task ".to_owned(), None),
             (String::new(), None),
         ] {
@@ -340,10 +282,7 @@ mod tests {
     fn the_id_is_found_in_a_sentence() {
         for (line, expected) in [
             ("batch-0", Some("batch-0")),
-            (
-                "submitted batch-12: http://127.0.0.1:8998/ui/applications/batch-12",
-                Some("batch-12"),
-            ),
+            ("submitted batch-12: http://127.0.0.1:8998/ui/applications/batch-12", Some("batch-12")),
             ("batch-x is no id", None),
             ("", None),
         ] {
@@ -354,20 +293,8 @@ mod tests {
     #[test]
     fn one_submission_gives_a_command_line_and_a_body() {
         let mut submission = Submission::new("pi", Colour::Cyan);
-        submission
-            .conf("spark.a", "b c")
-            .class("examples.Pi")
-            .program(Path::new("/e.jar"), &[Path::new("4")]);
-        let expected = [
-            "--name",
-            "pi",
-            "--conf",
-            "spark.a=b c",
-            "--class",
-            "examples.Pi",
-            "/e.jar",
-            "4",
-        ];
+        submission.conf("spark.a", "b c").class("examples.Pi").program(Path::new("/e.jar"), &[Path::new("4")]);
+        let expected = ["--name", "pi", "--conf", "spark.a=b c", "--class", "examples.Pi", "/e.jar", "4"];
         assert_eq!(submission.command_line(), expected);
         let body = json!({
             "file": "/e.jar", "args": ["4"], "name": "pi", "className": "examples.Pi", "conf": { "spark.a": "b c" }

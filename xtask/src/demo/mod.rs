@@ -36,11 +36,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// What happens during the demo.
 enum Event {
     /// A job printed a line.
-    Line {
-        job: usize,
-        stream: Stream,
-        text: String,
-    },
+    Line { job: usize, stream: Stream, text: String },
     /// Nothing more comes from a job.
     Closed { job: usize },
     /// Someone wants the demo to end.
@@ -50,9 +46,7 @@ enum Event {
 /// Builds, sets up, runs both jobs, shows them and their results, and ends everything it started.
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
-    let port = env::var("DEMO_PORT")
-        .ok()
-        .map_or(Ok(8998), |port| port.parse().context("read DEMO_PORT"))?;
+    let port = env::var("DEMO_PORT").ok().map_or(Ok(8998), |port| port.parse().context("read DEMO_PORT"))?;
     gateway::require_free_port(port)?;
     java::require()?;
     let scene = Scene::prepare()?;
@@ -61,37 +55,19 @@ pub(crate) fn run() -> Result<()> {
     let (sender, events) = mpsc::channel();
     listen_for_signals(sender.clone())?;
     let mut screen = Screen::of_stdout();
-    let mut gateway = Gateway::start(
-        &binary,
-        port,
-        &scene.folder.join("gateway"),
-        &scene.spark.home,
-    )?;
-    screen.heading(&format!(
-        "gateway ready at {}, Spark at {}",
-        gateway.url(),
-        scene.spark.home.display()
-    ));
+    let mut gateway = Gateway::start(&binary, port, &scene.folder.join("gateway"), &scene.spark.home)?;
+    screen.heading(&format!("gateway ready at {}, Spark at {}", gateway.url(), scene.spark.home.display()));
 
     let submissions = scene.submissions();
     let mut jobs = Vec::new();
     for (number, submission) in submissions.into_iter().enumerate() {
-        jobs.push(Job::submit(
-            &binary,
-            gateway.url(),
-            number,
-            submission,
-            sender.clone(),
-        )?);
+        jobs.push(Job::submit(&binary, gateway.url(), number, submission, sender.clone())?);
     }
     if !show(&mut screen, &gateway, &mut jobs, &events)? {
         return interrupted(&gateway, &jobs);
     }
     finish(&mut screen, &jobs, &scene, &gateway)?;
-    screen.text(&format!(
-        "\nAll this took {} s.",
-        started.elapsed().as_secs()
-    ));
+    screen.text(&format!("\nAll this took {} s.", started.elapsed().as_secs()));
     if env::var_os("DEMO_KEEP").is_some_and(|keep| keep == "1") {
         screen.text("The gateway stays up until you press ^C.");
         while !matches!(events.recv()?, Event::Interrupted) {}
@@ -119,12 +95,7 @@ impl Scene {
         let folder = cache.root().join("demo");
         remove_folder(&folder)?;
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-        Ok(Self {
-            folder,
-            spark,
-            flights,
-            jar,
-        })
+        Ok(Self { folder, spark, flights, jar })
     }
 
     fn output(&self) -> PathBuf {
@@ -137,13 +108,9 @@ impl Scene {
         if let Some(python) = &self.spark.python {
             flights.conf("spark.pyspark.python", &python.display().to_string());
         }
-        flights.program(
-            &repository().join("examples/flights.py"),
-            &[&self.flights, &self.output()],
-        );
+        flights.program(&repository().join("examples/flights.py"), &[&self.flights, &self.output()]);
         let mut pi = Submission::new("pi", Colour::Magenta);
-        pi.class(setup::DEMO_JAR_MAIN_CLASS)
-            .program(&self.jar, &[Path::new("4")]);
+        pi.class(setup::DEMO_JAR_MAIN_CLASS).program(&self.jar, &[Path::new("4")]);
         vec![flights, pi]
     }
 }
@@ -155,28 +122,15 @@ fn build_release_binary() -> Result<PathBuf> {
         executable: Option<PathBuf>,
     }
     let mut build = cargo();
-    build.args([
-        "build",
-        "--release",
-        "--package",
-        "lamplighter",
-        "--bin",
-        "lamplighter",
-    ]);
-    build
-        .args(["--message-format", "json-render-diagnostics"])
-        .stderr(Stdio::inherit());
+    build.args(["build", "--release", "--package", "lamplighter", "--bin", "lamplighter"]);
+    build.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let output = build.output().context("start cargo build")?;
     if !output.status.success() {
         bail!("the release build failed");
     }
     let said = String::from_utf8(output.stdout).context("read what cargo build says")?;
-    let mut executables = said
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable);
-    executables
-        .next_back()
-        .ok_or_else(|| anyhow!("cargo build made no binary"))
+    let mut executables = said.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable);
+    executables.next_back().ok_or_else(|| anyhow!("cargo build made no binary"))
 }
 
 fn listen_for_signals(events: Sender<Event>) -> Result<()> {
@@ -192,12 +146,7 @@ fn listen_for_signals(events: Sender<Event>) -> Result<()> {
 }
 
 /// Shows the jobs until both ended; false when someone wants to stop before that.
-fn show(
-    screen: &mut Screen,
-    gateway: &Gateway,
-    jobs: &mut [Job],
-    events: &Receiver<Event>,
-) -> Result<bool> {
+fn show(screen: &mut Screen, gateway: &Gateway, jobs: &mut [Job], events: &Receiver<Event>) -> Result<bool> {
     while jobs.iter().any(Job::is_open) {
         match events.recv_timeout(TICK) {
             Ok(Event::Line { job, stream, text }) => jobs[job].show_line(screen, stream, text),
@@ -206,8 +155,7 @@ fn show(
             Err(RecvTimeoutError::Timeout) => {}
         }
         if screen.is_tick_due(TICK) || !jobs.iter().any(Job::is_open) {
-            jobs.iter_mut()
-                .for_each(|job| job.show_state(screen, gateway));
+            jobs.iter_mut().for_each(|job| job.show_state(screen, gateway));
             screen.status(&jobs.iter().map(Job::status).collect::<Vec<_>>().join("   "));
         }
     }
@@ -230,17 +178,12 @@ fn finish(screen: &mut Screen, jobs: &[Job], scene: &Scene, gateway: &Gateway) -
     }
     let (files, bytes) = parquet_files(&scene.output())?;
     let (output, kilobytes) = (scene.output(), bytes.div_ceil(1000));
-    screen.text(&format!(
-        "\nParquet written by flights: {kilobytes} kB in {files} file(s), {}",
-        output.display()
-    ));
+    screen.text(&format!("\nParquet written by flights: {kilobytes} kB in {files} file(s), {}", output.display()));
     let url = gateway.url();
     screen.heading("look at it");
     screen.text(&format!("  {url}/batches  (Livy's API)"));
     for id in jobs.iter().filter_map(Job::id) {
-        screen.text(&format!(
-            "  {url}/api/v1/applications/{id}\n  {url}/api/v1/applications/{id}/logs"
-        ));
+        screen.text(&format!("  {url}/api/v1/applications/{id}\n  {url}/api/v1/applications/{id}/logs"));
     }
     screen.heading("the same with curl");
     for job in jobs {
@@ -254,11 +197,7 @@ fn parquet_files(folder: &Path) -> Result<(usize, u64)> {
     let mut found = (0, 0);
     for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
         let entry = entry?;
-        if entry
-            .path()
-            .extension()
-            .is_some_and(|extension| extension == "parquet")
-        {
+        if entry.path().extension().is_some_and(|extension| extension == "parquet") {
             found = (found.0 + 1, found.1 + entry.metadata()?.len());
         }
     }

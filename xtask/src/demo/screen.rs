@@ -40,8 +40,7 @@ pub(super) struct Screen<W = Stdout> {
 impl Screen {
     /// Standard output, with what it can show.
     pub(super) fn of_stdout() -> Self {
-        let is_terminal =
-            io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let is_terminal = io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
         let wants_colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self::new(io::stdout(), is_terminal, is_terminal && wants_colours)
     }
@@ -49,13 +48,7 @@ impl Screen {
 
 impl<W: Write> Screen<W> {
     fn new(out: W, has_status_line: bool, has_colours: bool) -> Self {
-        Self {
-            out,
-            has_status_line,
-            has_colours,
-            status: String::new(),
-            ticked: Instant::now(),
-        }
+        Self { out, has_status_line, has_colours, status: String::new(), ticked: Instant::now() }
     }
 
     /// Whether `interval` has passed since this was last true.
@@ -69,16 +62,8 @@ impl<W: Write> Screen<W> {
 
     /// A line of a job; details are dimmed.
     pub(super) fn line(&mut self, job: &str, colour: Colour, text: &str, is_detail: bool) {
-        let style = if is_detail {
-            Style::new().effects(Effects::DIMMED)
-        } else {
-            Style::new()
-        };
-        let line = format!(
-            "{} {}",
-            self.paint(&format!("{job:<8}│"), colour.style()),
-            self.paint(text, style)
-        );
+        let style = if is_detail { Style::new().effects(Effects::DIMMED) } else { Style::new() };
+        let line = format!("{} {}", self.paint(&format!("{job:<8}│"), colour.style()), self.paint(text, style));
         self.print(&line);
     }
 
@@ -90,19 +75,13 @@ impl<W: Write> Screen<W> {
             _ => AnsiColor::Yellow.on_default(),
         };
         let name = self.paint(&format!("{job:<8}│"), colour.style());
-        let line = format!(
-            "{name} {}",
-            self.paint(&format!("● {state}"), style.effects(Effects::BOLD))
-        );
+        let line = format!("{name} {}", self.paint(&format!("● {state}"), style.effects(Effects::BOLD)));
         self.print(&line);
     }
 
     /// The title of what follows.
     pub(super) fn heading(&mut self, text: &str) {
-        let line = format!(
-            "\n{}",
-            self.paint(text, Style::new().effects(Effects::BOLD))
-        );
+        let line = format!("\n{}", self.paint(text, Style::new().effects(Effects::BOLD)));
         self.print(&line);
     }
 
@@ -113,11 +92,7 @@ impl<W: Write> Screen<W> {
 
     /// Replaces the status line; empty text removes it.
     pub(super) fn status(&mut self, text: &str) {
-        self.status = if self.has_status_line {
-            text.to_owned()
-        } else {
-            String::new()
-        };
+        self.status = if self.has_status_line { text.to_owned() } else { String::new() };
         if self.has_status_line {
             let status = self.paint(text, Style::new().effects(Effects::INVERT));
             self.write(&format!("\r\x1b[2K{status}"));
@@ -134,19 +109,12 @@ impl<W: Write> Screen<W> {
     }
 
     fn paint(&self, text: &str, style: Style) -> String {
-        if self.has_colours && !text.is_empty() {
-            format!("{style}{text}{style:#}")
-        } else {
-            text.to_owned()
-        }
+        if self.has_colours && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     /// A reader that went away (`make demo | head`) is no reason to leave the gateway running: it ends as always.
     fn write(&mut self, text: &str) {
-        let _ = self
-            .out
-            .write_all(text.as_bytes())
-            .and_then(|()| self.out.flush());
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 }
 
@@ -169,10 +137,7 @@ mod tests {
 
     #[test]
     fn a_file_gets_plain_lines() {
-        assert_eq!(
-            shown(false, false),
-            "pi      │ INFO started\npi      │ ● succeeded\nbye\n"
-        );
+        assert_eq!(shown(false, false), "pi      │ INFO started\npi      │ ● succeeded\nbye\n");
     }
 
     #[test]
@@ -187,10 +152,7 @@ mod tests {
     #[test]
     fn a_terminal_gets_colours() {
         let text = shown(true, true);
-        assert!(
-            text.contains("\x1b[36mpi      │\x1b[0m \x1b[2mINFO started\x1b[0m\n"),
-            "{text:?}"
-        );
+        assert!(text.contains("\x1b[36mpi      │\x1b[0m \x1b[2mINFO started\x1b[0m\n"), "{text:?}");
         assert!(text.contains("\x1b[32m● succeeded\x1b[0m"), "{text:?}");
     }
 }

@@ -35,18 +35,12 @@ pub(crate) struct Recipe<'a> {
 impl Cache {
     /// The cache of this user; nothing is created yet.
     pub(crate) fn locate() -> Result<Self> {
-        let set = |name| {
-            env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let root = set("LAMPLIGHTER_CACHE")
             .or_else(|| set("XDG_CACHE_HOME").map(|caches| caches.join("lamplighter")))
             .or_else(|| set("HOME").map(|home| home.join(".cache/lamplighter")));
         match root {
-            Some(root) => Ok(Self {
-                root: std::path::absolute(root).context("make the cache's path absolute")?,
-            }),
+            Some(root) => Ok(Self { root: std::path::absolute(root).context("make the cache's path absolute")? }),
             None => bail!("no folder for the cache: set LAMPLIGHTER_CACHE or HOME"),
         }
     }
@@ -57,30 +51,19 @@ impl Cache {
     }
 
     /// The folder of the thing that `recipe` describes. `build` fills an empty one, unless it is there already.
-    pub(crate) fn ensure(
-        &self,
-        recipe: &Recipe<'_>,
-        build: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<PathBuf> {
+    pub(crate) fn ensure(&self, recipe: &Recipe<'_>, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let folder = self.root.join(recipe.name);
         let stamp = stamp_of(recipe);
         if is_current(&folder, recipe, &stamp) {
             return Ok(folder);
         }
-        fs::create_dir_all(&self.root)
-            .with_context(|| format!("create {}", self.root.display()))?;
+        fs::create_dir_all(&self.root).with_context(|| format!("create {}", self.root.display()))?;
         let _lock = self.lock(recipe.name)?;
         if is_current(&folder, recipe, &stamp) {
             return Ok(folder);
         }
-        eprintln!(
-            "setup: {} is being installed in {}",
-            recipe.name,
-            self.root.display()
-        );
-        let fresh = tempfile::Builder::new()
-            .prefix(&format!(".{}-", recipe.name))
-            .tempdir_in(&self.root)?;
+        eprintln!("setup: {} is being installed in {}", recipe.name, self.root.display());
+        let fresh = tempfile::Builder::new().prefix(&format!(".{}-", recipe.name)).tempdir_in(&self.root)?;
         let content = fresh.path().join("new");
         fs::create_dir(&content)?;
         build(&content).with_context(|| format!("set up {}", recipe.name))?;
@@ -96,8 +79,7 @@ impl Cache {
     fn lock(&self, name: &str) -> Result<File> {
         let path = self.root.join(format!(".{name}.lock"));
         let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
-        file.lock()
-            .with_context(|| format!("lock {}", path.display()))?;
+        file.lock().with_context(|| format!("lock {}", path.display()))?;
         Ok(file)
     }
 
@@ -113,15 +95,11 @@ fn stamp_of(recipe: &Recipe<'_>) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn is_current(folder: &Path, recipe: &Recipe<'_>, stamp: &str) -> bool {
-    fs::read_to_string(folder.join(STAMP)).is_ok_and(|found| found == stamp)
-        && folder.join(recipe.proof).exists()
+    fs::read_to_string(folder.join(STAMP)).is_ok_and(|found| found == stamp) && folder.join(recipe.proof).exists()
 }
 
 /// Puts `fresh` where `folder` is; what was there goes to `old`, which the caller removes.
@@ -141,11 +119,7 @@ mod tests {
     use super::*;
 
     fn recipe<'a>(parts: &'a [&'a [u8]]) -> Recipe<'a> {
-        Recipe {
-            name: "thing",
-            parts,
-            proof: "content",
-        }
+        Recipe { name: "thing", parts, proof: "content" }
     }
 
     /// Asks for a thing built from `text` and returns what the cache then holds; counts the builds.
@@ -160,9 +134,7 @@ mod tests {
     #[test]
     fn a_thing_is_built_once_for_each_change_of_its_recipe() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache {
-            root: home.path().join("cache"),
-        };
+        let cache = Cache { root: home.path().join("cache") };
         let builds = AtomicUsize::new(0);
         for (text, built) in [("a", 1), ("a", 1), ("b", 2), ("b", 2), ("a", 3)] {
             assert_eq!(ask(&cache, text, &builds).unwrap(), text);
@@ -173,9 +145,7 @@ mod tests {
     #[test]
     fn a_thing_that_lost_its_proof_is_built_again() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache {
-            root: home.path().to_owned(),
-        };
+        let cache = Cache { root: home.path().to_owned() };
         let builds = AtomicUsize::new(0);
         ask(&cache, "a", &builds).unwrap();
         fs::remove_file(home.path().join("thing/content")).unwrap();
@@ -186,36 +156,19 @@ mod tests {
     #[test]
     fn a_failed_build_leaves_what_was_there() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache {
-            root: home.path().to_owned(),
-        };
+        let cache = Cache { root: home.path().to_owned() };
         ask(&cache, "a", &AtomicUsize::new(0)).unwrap();
-        assert!(
-            cache
-                .ensure(&recipe(&[b"b"]), |_| bail!("no network"))
-                .is_err()
-        );
-        assert!(
-            cache.ensure(&recipe(&[b"b"]), |_| Ok(())).is_err(),
-            "a build without the proof fails"
-        );
-        assert_eq!(
-            fs::read_to_string(home.path().join("thing/content")).unwrap(),
-            "a"
-        );
-        let left: Vec<_> = fs::read_dir(home.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        assert!(cache.ensure(&recipe(&[b"b"]), |_| bail!("no network")).is_err());
+        assert!(cache.ensure(&recipe(&[b"b"]), |_| Ok(())).is_err(), "a build without the proof fails");
+        assert_eq!(fs::read_to_string(home.path().join("thing/content")).unwrap(), "a");
+        let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left.len(), 2, "the thing and its lock: {left:?}");
     }
 
     #[test]
     fn many_at_once_build_once() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache {
-            root: home.path().to_owned(),
-        };
+        let cache = Cache { root: home.path().to_owned() };
         let builds = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..8 {

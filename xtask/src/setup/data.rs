@@ -21,41 +21,24 @@ use crate::process;
 const ARCHIVE: &str = "https://registry.npmjs.org/vega-datasets/-/vega-datasets-3.2.1.tgz";
 
 /// The registry's own integrity value: SHA-512 in Base64.
-const INTEGRITY: &str =
-    "lTSwZA6yq6qSU2YZm+6bqILiIvTPPxn4itir7jPGFmHIdPvUfQ9pCzzcrklYywMJgLUbaIeSkZQdiJd6wBxPug==";
+const INTEGRITY: &str = "lTSwZA6yq6qSU2YZm+6bqILiIvTPPxn4itir7jPGFmHIdPvUfQ9pCzzcrklYywMJgLUbaIeSkZQdiJd6wBxPug==";
 
 /// Three million rows: date and time, delay in minutes, distance in miles, origin, destination.
 const FILE: &str = "flights-3m.parquet";
 
 /// Python's standard library downloads: Python is here already, and it honours proxies and the system's certificates.
-const DOWNLOAD: &str =
-    "import sys, urllib.request; urllib.request.urlretrieve(sys.argv[1], sys.argv[2])";
+const DOWNLOAD: &str = "import sys, urllib.request; urllib.request.urlretrieve(sys.argv[1], sys.argv[2])";
 
 /// The Parquet file of flights, downloaded if need be.
 pub(crate) fn flights(cache: &Cache) -> Result<PathBuf> {
     let parts: &[&[u8]] = &[ARCHIVE.as_bytes(), INTEGRITY.as_bytes(), FILE.as_bytes()];
-    let folder = cache.ensure(
-        &Recipe {
-            name: "data",
-            parts,
-            proof: FILE,
-        },
-        |folder| {
-            let archive = folder.join("archive.tgz");
-            process::capture(
-                Command::new(python::find()?)
-                    .args(["-c", DOWNLOAD, ARCHIVE])
-                    .arg(&archive),
-            )?;
-            verify(&archive, INTEGRITY)?;
-            extract(
-                &archive,
-                &Path::new("package/data").join(FILE),
-                &folder.join(FILE),
-            )?;
-            Ok(fs::remove_file(&archive)?)
-        },
-    )?;
+    let folder = cache.ensure(&Recipe { name: "data", parts, proof: FILE }, |folder| {
+        let archive = folder.join("archive.tgz");
+        process::capture(Command::new(python::find()?).args(["-c", DOWNLOAD, ARCHIVE]).arg(&archive))?;
+        verify(&archive, INTEGRITY)?;
+        extract(&archive, &Path::new("package/data").join(FILE), &folder.join(FILE))?;
+        Ok(fs::remove_file(&archive)?)
+    })?;
     Ok(folder.join(FILE))
 }
 
@@ -83,8 +66,7 @@ fn extract(archive: &Path, member: &Path, target: &Path) -> Result<()> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         if entry.path()? == member {
-            io::copy(&mut entry, &mut File::create(target)?)
-                .with_context(|| format!("write {}", target.display()))?;
+            io::copy(&mut entry, &mut File::create(target)?).with_context(|| format!("write {}", target.display()))?;
             return Ok(());
         }
     }
@@ -103,15 +85,10 @@ mod tests {
     fn one_member_is_extracted_and_its_absence_reported() {
         let home = tempfile::tempdir().unwrap();
         let (archive, target) = (home.path().join("a.tgz"), home.path().join("out"));
-        let mut builder = tar::Builder::new(GzEncoder::new(
-            File::create(&archive).unwrap(),
-            Compression::fast(),
-        ));
+        let mut builder = tar::Builder::new(GzEncoder::new(File::create(&archive).unwrap(), Compression::fast()));
         let mut header = tar::Header::new_gnu();
         header.set_size(4);
-        builder
-            .append_data(&mut header, "package/data/x", &b"rows"[..])
-            .unwrap();
+        builder.append_data(&mut header, "package/data/x", &b"rows"[..]).unwrap();
         builder.into_inner().unwrap().finish().unwrap();
         extract(&archive, Path::new("package/data/x"), &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"rows");

@@ -24,11 +24,7 @@ pub(crate) fn ensure(cache: &Cache, spark_home: &Path) -> Result<PathBuf> {
     let source = process::repository().join(SOURCE);
     let code = std::fs::read(&source)?;
     let parts: &[&[u8]] = &[&code, spark_home.as_os_str().as_encoded_bytes()];
-    let recipe = Recipe {
-        name: "demo-jar",
-        parts,
-        proof: JAR,
-    };
+    let recipe = Recipe { name: "demo-jar", parts, proof: JAR };
     let folder = cache.ensure(&recipe, |folder| compile(folder, &source, spark_home))?;
     Ok(folder.join(JAR))
 }
@@ -36,18 +32,12 @@ pub(crate) fn ensure(cache: &Cache, spark_home: &Path) -> Result<PathBuf> {
 fn compile(folder: &Path, source: &Path, spark_home: &Path) -> Result<()> {
     let classes = folder.join("classes");
     let mut javac = Command::new(java::development_tool("javac")?);
-    javac
-        .args(["--release", "17", "-classpath"])
-        .arg(spark_home.join("jars/*"));
+    javac.args(["--release", "17", "-classpath"]).arg(spark_home.join("jars/*"));
     // Spark's annotations name compile-time classes that it does not ship; they are no concern of the example.
-    javac
-        .args(["-proc:none", "-Xlint:-classfile", "-d"])
-        .arg(&classes)
-        .arg(source);
+    javac.args(["-proc:none", "-Xlint:-classfile", "-d"]).arg(&classes).arg(source);
     process::capture(&mut javac)?;
     let mut jar = Command::new(java::development_tool("jar")?);
-    jar.args(["--create", "--date=2000-01-01T00:00:00Z", "--file"])
-        .arg(folder.join(JAR));
+    jar.args(["--create", "--date=2000-01-01T00:00:00Z", "--file"]).arg(folder.join(JAR));
     jar.arg("-C").arg(&classes).arg(".");
     process::capture(&mut jar).map(drop)
 }

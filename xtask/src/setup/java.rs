@@ -17,11 +17,7 @@ pub(crate) fn require() -> Result<()> {
     let java = tool("java").ok_or_else(|| missing("to run Spark"))?;
     // A Java that keeps its version to itself may be new enough; Spark says so if not.
     match release_of(&java).filter(|&found| found < OLDEST) {
-        Some(found) => bail!(
-            "{} is Java {found}: {}",
-            java.display(),
-            missing("to run Spark")
-        ),
+        Some(found) => bail!("{} is Java {found}: {}", java.display(), missing("to run Spark")),
         None => Ok(()),
     }
 }
@@ -34,9 +30,7 @@ pub(crate) fn development_tool(name: &str) -> Result<PathBuf> {
 /// `name` in `$JAVA_HOME/bin`, as Spark prefers it, or in `PATH`.
 fn tool(name: &str) -> Option<PathBuf> {
     let home = env::var_os("JAVA_HOME").filter(|home| !home.is_empty());
-    let at_home = home
-        .map(|home| Path::new(&home).join("bin").join(name))
-        .filter(|file| is_executable(file));
+    let at_home = home.map(|home| Path::new(&home).join("bin").join(name)).filter(|file| is_executable(file));
     at_home.or_else(|| find_in_path(name))
 }
 
@@ -56,16 +50,9 @@ fn release_of(java: &Path) -> Option<u32> {
 
 /// The major version in the text of a `release` file; Java 8 and older call themselves 1.8 and so on.
 fn major_version(release: &str) -> Option<u32> {
-    let version = release
-        .lines()
-        .find_map(|line| line.strip_prefix("JAVA_VERSION="))?
-        .trim_matches('"');
+    let version = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION="))?.trim_matches('"');
     let version = version.strip_prefix("1.").unwrap_or(version);
-    version
-        .split(|character: char| !character.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    version.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -75,10 +62,7 @@ mod tests {
     #[test]
     fn major_versions() {
         for (release, expected) in [
-            (
-                "IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.15\"\n",
-                Some(17),
-            ),
+            ("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.15\"\n", Some(17)),
             ("JAVA_VERSION=\"21\"", Some(21)),
             ("JAVA_VERSION=\"1.8.0_432\"", Some(8)),
             ("JAVA_VERSION=\"26-ea\"", Some(26)),

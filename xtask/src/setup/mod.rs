@@ -81,19 +81,14 @@ impl Component {
     }
 
     fn name(self) -> String {
-        self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned())
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 }
 
 /// Installs what is asked for and prints where each thing is.
 pub(crate) fn run(request: &Request) -> Result<()> {
     let all = Component::value_variants();
-    let wanted = if request.components.is_empty() {
-        all
-    } else {
-        &request.components
-    };
+    let wanted = if request.components.is_empty() { all } else { &request.components };
     for (component, path) in ensure_all(wanted)? {
         if request.env {
             println!("export {}='{}'", component.variable(), path.display());
@@ -109,14 +104,10 @@ pub(crate) fn ensure_all(components: &[Component]) -> Result<Vec<(Component, Pat
     java::require()?;
     let cache = &Cache::locate()?;
     thread::scope(|scope| {
-        let started: Vec<_> = components
-            .iter()
-            .map(|&component| (component, scope.spawn(move || component.ensure(cache))))
-            .collect();
+        let started: Vec<_> =
+            components.iter().map(|&component| (component, scope.spawn(move || component.ensure(cache)))).collect();
         let ended = started.into_iter().map(|(component, thread)| {
-            let path = thread
-                .join()
-                .map_err(|_| anyhow!("setting up {} panicked", component.name()))??;
+            let path = thread.join().map_err(|_| anyhow!("setting up {} panicked", component.name()))??;
             Ok((component, path))
         });
         ended.collect()
@@ -126,10 +117,7 @@ pub(crate) fn ensure_all(components: &[Component]) -> Result<Vec<(Component, Pat
 /// Spark for the demo: the user's own if `SPARK_HOME` says so, else the cached 4 line; with the interpreter that fits it.
 pub(crate) fn demo_spark(cache: &Cache) -> Result<DemoSpark> {
     match std::env::var_os("SPARK_HOME").filter(|home| !home.is_empty()) {
-        Some(home) => Ok(DemoSpark {
-            home: spark::check_home(Path::new(&home))?,
-            python: None,
-        }),
+        Some(home) => Ok(DemoSpark { home: spark::check_home(Path::new(&home))?, python: None }),
         None => Ok(DemoSpark {
             home: spark::home(cache, spark::Line::V4)?,
             python: Some(spark::interpreter(cache, spark::Line::V4)?),

@@ -13,8 +13,7 @@ use crate::process::{self, find_in_path, is_executable};
 /// Where Debian keeps them, one folder per version, and not in `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-const NEEDED: &str =
-    "PostgreSQL's server programs are needed for the tests: apt-get install postgresql";
+const NEEDED: &str = "PostgreSQL's server programs are needed for the tests: apt-get install postgresql";
 
 /// The folder of `initdb` and `postgres`; root on Debian gets the package installed when there is none.
 pub(crate) fn programs() -> Result<PathBuf> {
@@ -28,9 +27,7 @@ pub(crate) fn programs() -> Result<PathBuf> {
 
 fn find() -> Option<PathBuf> {
     let in_path = find_in_path("initdb").and_then(|initdb| initdb.canonicalize().ok());
-    let beside_initdb = in_path
-        .and_then(|initdb| Some(initdb.parent()?.to_owned()))
-        .filter(|folder| has_both(folder));
+    let beside_initdb = in_path.and_then(|initdb| Some(initdb.parent()?.to_owned())).filter(|folder| has_both(folder));
     beside_initdb.or_else(|| newest(Path::new(DEBIAN)))
 }
 
@@ -41,29 +38,18 @@ fn newest(folder: &Path) -> Option<PathBuf> {
         let version: u32 = entry.file_name().to_str()?.parse().ok()?;
         Some((version, entry.path().join("bin")))
     });
-    versions
-        .filter(|(_, folder)| has_both(folder))
-        .max()
-        .map(|(_, folder)| folder)
+    versions.filter(|(_, folder)| has_both(folder)).max().map(|(_, folder)| folder)
 }
 
 fn has_both(folder: &Path) -> bool {
-    ["initdb", "postgres"]
-        .iter()
-        .all(|program| is_executable(&folder.join(program)))
+    ["initdb", "postgres"].iter().all(|program| is_executable(&folder.join(program)))
 }
 
 fn install(apt: &Path) -> Result<()> {
     eprintln!("setup: postgresql is being installed with apt-get");
     process::capture(Command::new(apt).args(["--quiet", "update"]))?;
     let mut install = Command::new(apt);
-    install.args([
-        "--quiet",
-        "install",
-        "--yes",
-        "--no-install-recommends",
-        "postgresql",
-    ]);
+    install.args(["--quiet", "install", "--yes", "--no-install-recommends", "postgresql"]);
     install.env("DEBIAN_FRONTEND", "noninteractive");
     process::capture(&mut install).map(drop)
 }
@@ -79,17 +65,14 @@ mod tests {
     #[test]
     fn the_highest_complete_version_is_taken() {
         let home = tempfile::tempdir().unwrap();
-        for (version, programs) in [
-            ("9", ["initdb", "postgres"]),
-            ("15", ["initdb", "postgres"]),
-            ("17", ["psql", "initdb"]),
-        ] {
+        for (version, programs) in
+            [("9", ["initdb", "postgres"]), ("15", ["initdb", "postgres"]), ("17", ["psql", "initdb"])]
+        {
             let folder = home.path().join(version).join("bin");
             fs::create_dir_all(&folder).unwrap();
             for program in programs {
                 fs::write(folder.join(program), "").unwrap();
-                fs::set_permissions(folder.join(program), PermissionsExt::from_mode(0o755))
-                    .unwrap();
+                fs::set_permissions(folder.join(program), PermissionsExt::from_mode(0o755)).unwrap();
             }
         }
         assert_eq!(newest(home.path()), Some(home.path().join("15/bin")));

@@ -58,8 +58,7 @@ impl VirtualEnvironment {
     /// The folder of its installed packages.
     pub(crate) fn site_packages(&self, cache: &Cache) -> Result<PathBuf> {
         let libraries = self.folder(cache)?.join("lib");
-        let entries =
-            fs::read_dir(&libraries).with_context(|| format!("list {}", libraries.display()))?;
+        let entries = fs::read_dir(&libraries).with_context(|| format!("list {}", libraries.display()))?;
         entries
             .filter_map(|entry| Some(entry.ok()?.path().join("site-packages")))
             .find(|folder| folder.is_dir())
@@ -71,18 +70,13 @@ impl VirtualEnvironment {
             Packages::Wheels => &[self.lock.as_bytes()][..],
             Packages::Sources => &[self.lock.as_bytes(), BUILD_LOCK.as_bytes()][..],
         };
-        let recipe = Recipe {
-            name: self.name,
-            parts,
-            proof: "bin/python",
-        };
+        let recipe = Recipe { name: self.name, parts, proof: "bin/python" };
         cache.ensure(&recipe, |folder| self.install(folder))
     }
 
     fn install(&self, folder: &Path) -> Result<()> {
-        process::capture(Command::new(find()?).args(["-m", "venv"]).arg(folder)).context(
-            "create a virtual environment; on Debian that needs the package python3-venv",
-        )?;
+        process::capture(Command::new(find()?).args(["-m", "venv"]).arg(folder))
+            .context("create a virtual environment; on Debian that needs the package python3-venv")?;
         match self.packages {
             Packages::Wheels => pip_install(folder, self.lock, &["--only-binary", ":all:"]),
             Packages::Sources => {
@@ -97,32 +91,16 @@ fn pip_install(folder: &Path, lock: &str, options: &[&str]) -> Result<()> {
     let requirements = folder.join("requirements.lock");
     fs::write(&requirements, lock)?;
     let mut pip = Command::new(folder.join("bin/python"));
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--require-hashes",
-    ]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
     pip.args(options).arg("--requirement").arg(&requirements);
     process::capture(&mut pip).map(drop)
 }
 
 /// A Python that Spark and Airflow support: `$PYTHON`, or the first fitting one in `PATH`.
 pub(crate) fn find() -> Result<PathBuf> {
-    let chosen = std::env::var("PYTHON")
-        .ok()
-        .filter(|python| !python.is_empty());
-    let candidates =
-        chosen
-            .iter()
-            .map(String::as_str)
-            .chain(["python3.11", "python3.12", "python3"]);
-    let fits = candidates
-        .filter_map(find_in_path_or_file)
-        .find_map(|python| interpreter_if_supported(&python));
+    let chosen = std::env::var("PYTHON").ok().filter(|python| !python.is_empty());
+    let candidates = chosen.iter().map(String::as_str).chain(["python3.11", "python3.12", "python3"]);
+    let fits = candidates.filter_map(find_in_path_or_file).find_map(|python| interpreter_if_supported(&python));
     fits.ok_or_else(|| {
         anyhow!(
             "Python 3.11 or newer is needed for PySpark and the clients: apt-get install python3 python3-venv, or set PYTHON"
@@ -131,11 +109,7 @@ pub(crate) fn find() -> Result<PathBuf> {
 }
 
 fn find_in_path_or_file(python: &str) -> Option<PathBuf> {
-    if python.contains('/') {
-        Some(PathBuf::from(python))
-    } else {
-        find_in_path(python)
-    }
+    if python.contains('/') { Some(PathBuf::from(python)) } else { find_in_path(python) }
 }
 
 /// The interpreter behind `python`, which may be a shim that looks at the current folder, if its version is supported.

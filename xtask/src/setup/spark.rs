@@ -22,17 +22,10 @@ pub(crate) enum Line {
 impl Line {
     fn environment(self) -> VirtualEnvironment {
         let (name, lock) = match self {
-            Self::V3_5 => (
-                "spark-3.5",
-                include_str!("../../requirements/spark-3.5.lock"),
-            ),
+            Self::V3_5 => ("spark-3.5", include_str!("../../requirements/spark-3.5.lock")),
             Self::V4 => ("spark-4", include_str!("../../requirements/spark-4.lock")),
         };
-        VirtualEnvironment {
-            name,
-            lock,
-            packages: Packages::Sources,
-        }
+        VirtualEnvironment { name, lock, packages: Packages::Sources }
     }
 }
 
@@ -49,10 +42,7 @@ pub(crate) fn interpreter(cache: &Cache, line: Line) -> Result<PathBuf> {
 /// `home` itself if it holds a Spark.
 pub(crate) fn check_home(home: &Path) -> Result<PathBuf> {
     if !is_executable(&home.join("bin/spark-submit")) {
-        bail!(
-            "{} is no SPARK_HOME: it has no bin/spark-submit that can be run",
-            home.display()
-        );
+        bail!("{} is no SPARK_HOME: it has no bin/spark-submit that can be run", home.display());
     }
     Ok(home.to_owned())
 }
