@@ -6,6 +6,7 @@
 
 mod error;
 pub mod memory;
+pub mod postgres;
 mod record;
 mod rules;
 mod schema;

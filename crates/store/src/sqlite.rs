@@ -47,7 +47,10 @@ impl SqliteStore {
     /// [`OpenError`]; a file of a newer version is left as it is.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         create_private(path)?;
-        let mut connection = SqliteConnection::open(path, Access::Write)?;
+        Self::start(SqliteConnection::open(path, Access::Write)?, path)
+    }
+
+    fn start(mut connection: SqliteConnection, path: &Path) -> Result<Self, OpenError> {
         complete(migrate(&mut connection))??;
         let newest_event = watch::Sender::new(complete(LastEvent.run(&mut connection))??);
         let writer = Writer::start(connection, newest_event.clone()).map_err(|error| OpenError::Database(error.into()))?;
@@ -94,5 +97,6 @@ impl Driver for Sqlite {
 }
 
 #[cfg(test)]
-#[path = "sqlite/plan_tests.rs"]
+mod full_tests;
+#[cfg(test)]
 mod plan_tests;

@@ -47,3 +47,35 @@ mod sqlite {
 
     testkit::store_contract!(start);
 }
+
+mod postgres {
+    use std::sync::Arc;
+
+    use engine::store::DynStore;
+    use store::postgres::PostgresStore;
+    use testkit::postgres::Server;
+    use testkit::store_contract::{Bed, Start};
+    use tokio::sync::OnceCell;
+
+    #[async_trait::async_trait]
+    impl Bed for Database {
+        async fn open(&self) -> DynStore {
+            let url = self.url.get_or_init(|| self.server.database()).await;
+            Arc::new(PostgresStore::connect(url).await.unwrap())
+        }
+    }
+
+    struct Database {
+        server: &'static Server,
+        url: OnceCell<String>,
+    }
+
+    fn start() -> Start {
+        match testkit::postgres::server() {
+            Ok(server) => Start::Ready(Arc::new(Database { server, url: OnceCell::new() })),
+            Err(missing) => Start::Skip(missing),
+        }
+    }
+
+    testkit::store_contract!(start);
+}

@@ -127,7 +127,7 @@ pub async fn a_follower_never_meets_a_smaller_id(lab: Lab) {
         seen
     });
     let write = |n: usize| {
-        let store = Arc::clone(if n % 2 == 0 { &lab.store } else { &other });
+        let store = Arc::clone(if n.is_multiple_of(2) { &lab.store } else { &other });
         tokio::spawn(async move {
             for _ in 0..each {
                 store.accept(batch()).await.unwrap();

@@ -29,7 +29,7 @@ const CASES: usize = 48;
 async fn for_values<S: Strategy>(strategy: S, mut law: impl AsyncFnMut(S::Value)) {
     let mut runner = TestRunner::deterministic();
     for _ in 0..CASES {
-        law(strategy.new_tree(&mut runner).unwrap().current()).await;
+        Box::pin(law(strategy.new_tree(&mut runner).unwrap().current())).await;
     }
 }
 
@@ -111,7 +111,7 @@ prop_compose! {
 /// Everything that a submission can say.
 pub async fn arbitrary_applications_come_back_as_they_were(lab: Lab) {
     let other = lab.another().await;
-    for_values(applications(), async |new| {
+    Box::pin(for_values(applications(), async |new| {
         let accepted = match lab.store.accept(new.clone()).await {
             Err(engine::store::StoreError::NameTaken { .. }) => return,
             accepted => accepted.unwrap().application().clone(),
@@ -119,7 +119,7 @@ pub async fn arbitrary_applications_come_back_as_they_were(lab: Lab) {
         assert_eq!((&accepted.spec, &accepted.owner, accepted.accepted_at), (&new.spec, &new.owner, new.at));
         assert_eq!(lab.get(accepted.id).await, accepted);
         assert_eq!(other.get(accepted.id).await.unwrap().unwrap(), accepted);
-    })
+    }))
     .await;
 }
 

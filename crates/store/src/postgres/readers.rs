@@ -1,0 +1,73 @@
+//! The reading side: a few sessions, each used by one query at a time and connected when first needed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::store::StoreError;
+use tokio::sync::Semaphore;
+use tokio_postgres::Config;
+
+use super::session::Session;
+use crate::sql::connection::Writes;
+use crate::sql::query::Query;
+
+/// Sessions cost the server a process each.
+const READERS_MAX: usize = 4;
+/// How long a query may take, waiting for a session included.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Sessions that nobody uses at the moment.
+#[derive(Debug)]
+pub(super) struct Readers {
+    config: Arc<Config>,
+    idle: Mutex<Vec<Session>>,
+    places: Semaphore,
+}
+
+impl Readers {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self { config, idle: Mutex::default(), places: Semaphore::new(READERS_MAX) }
+    }
+
+    pub(super) async fn read<Q: Query>(&self, query: Q) -> Result<Q::Output, StoreError> {
+        let late = |_| StoreError::unavailable(format!("no answer within {} seconds", PATIENCE.as_secs()));
+        tokio::time::timeout(PATIENCE, self.read_in_turn(query)).await.map_err(late)?
+    }
+
+    async fn read_in_turn<Q: Query>(&self, query: Q) -> Result<Q::Output, StoreError> {
+        let _place = self.places.acquire().await.map_err(StoreError::unavailable)?;
+        // A kept session may have been cut meanwhile, as by a restart of the server: then a new one decides.
+        if let Some(mut session) = self.take() {
+            match run(&mut session, query.clone()).await {
+                Err(StoreError::Unavailable(_)) => {}
+                answer => return self.keep(session, answer),
+            }
+        }
+        let mut session = Session::new(Arc::clone(&self.config));
+        let answer = run(&mut session, query).await;
+        self.keep(session, answer)
+    }
+
+    /// Keeps a session for the next query if it is sound.
+    fn keep<T>(&self, session: Session, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if answer.is_ok() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        }
+        answer
+    }
+
+    fn take(&self) -> Option<Session> {
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.filter(|session| !session.is_lost())
+    }
+}
+
+async fn run<Q: Query>(session: &mut Session, query: Q) -> Result<Q::Output, StoreError> {
+    if !Q::SNAPSHOT {
+        return query.run(session).await;
+    }
+    session.begin_snapshot().await?;
+    let answer = query.run(session).await?;
+    session.commit().await?;
+    Ok(answer)
+}
