@@ -210,6 +210,10 @@ fn environment(input: &PlanInput<'_>) -> BTreeMap<String, String> {
     };
     let mut environment: BTreeMap<String, String> =
         input.environment.iter().filter(|(name, _)| allowed(name)).cloned().collect();
+    // Without a locale the JVM takes everything for ASCII, and mangles arguments and output that aren't.
+    if !environment.keys().any(|name| name == "LANG" || name.starts_with("LC_")) {
+        environment.insert("LANG".to_owned(), "C.UTF-8".to_owned());
+    }
     if let Some(python) = &input.installation.python {
         let python = python.to_string_lossy().into_owned();
         environment.entry("PYSPARK_PYTHON".to_owned()).or_insert(python);
