@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use engine::backend::Backend;
@@ -29,7 +29,7 @@ async fn with_spark_4() {
 
 async fn with_real_spark(variable: &str) {
     if let Some(home) = support::required_path(variable) {
-        check_backend(&WithRealSpark::new(home)).await;
+        check_backend(&WithRealSpark::new(&home)).await;
     }
 }
 
@@ -92,10 +92,10 @@ struct WithRealSpark {
 }
 
 impl WithRealSpark {
-    fn new(home: PathBuf) -> Self {
+    fn new(home: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("program.py"), PROGRAM).unwrap();
-        Self { folder, world: World::new(&home) }
+        Self { folder, world: World::new(home) }
     }
 }
 

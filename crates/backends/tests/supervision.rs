@@ -85,7 +85,8 @@ fn processes_of(attempt: &AttemptRef) -> BTreeSet<i32> {
     let marker = format!("LAMPLIGHTER_ATTEMPT={}", attempt.id);
     let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     pids.filter(|pid: &i32| {
-        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|all| all.split(|&b| b == 0).any(|one| one == marker.as_bytes()))
+        fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|all| all.split(|&b| b == 0).any(|one| one == marker.as_bytes()))
     })
     .collect()
 }
@@ -307,12 +308,24 @@ async fn a_torn_record_of_the_end_counts_as_none() {
 }
 
 #[tokio::test]
+async fn a_driver_cannot_end_by_forging_the_record() {
+    let mut bench = Bench::new();
+    let forged = r#"{"exit":{"code":0},"started_at":0,"ended_at":0,"stopped":false,"evidence":null}"#;
+    let script = format!("echo '{forged}' > ../exit.json; touch \"$1\"; exec sleep 600");
+    let attempt = bench.launch_until_ready(&script).await;
+    assert!(matches!(bench.observe(&attempt).await, Observation::Running { .. }));
+    bench.backend.stop(&attempt, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(exit_of(&bench.end(&attempt).await), Exit::Signal(15));
+}
+
+#[tokio::test]
 async fn a_driver_that_tampers_with_its_folder_reaches_nothing_outside() {
     let mut bench = Bench::new();
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("keep"), "x").unwrap();
     fs::write(outside.path().join("exit.json"), "{}").unwrap();
-    let script = "cd ..; rm -rf work; ln -s \"$1\" work; ln -s \"$1\" log/link; ln -sf \"$1/exit.json\" exit.json; exit 0";
+    let script =
+        "cd ..; rm -rf work; ln -s \"$1\" work; ln -s \"$1\" log/link; ln -sf \"$1/exit.json\" exit.json; exit 0";
     let order = bench.order(script, &[outside.path().to_str().unwrap()]);
     bench.launch(&order).await;
     let end = bench.end(&order.attempt).await;
@@ -355,7 +368,7 @@ async fn no_supervisor_stays_a_zombie() {
 }
 
 #[tokio::test]
-async fn secrets_stand_in_no_list_of_processes_and_in_no_open_file() {
+async fn secrets_stand_in_no_list_of_processes_and_in_no_readable_file() {
     let bench = Bench::new();
     let ready = bench.world.data.path().join("ready");
     let program = bench.spark.program("program.sh", "touch \"$1\"; exec sleep 600").unwrap();
@@ -366,7 +379,8 @@ async fn secrets_stand_in_no_list_of_processes_and_in_no_open_file() {
     wait_until("the script is ready", || async { ready.exists() }).await;
     for pid in processes_of(&order.attempt).into_iter().chain([bench.pid(&order.attempt, "supervisor")]) {
         for file in ["cmdline", "environ"] {
-            let text = fs::read(format!("/proc/{pid}/{file}")).unwrap();
+            // What ended meanwhile shows nothing any more.
+            let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
             assert!(!String::from_utf8_lossy(&text).contains("hush-hush"), "{file} of {pid}");
         }
     }

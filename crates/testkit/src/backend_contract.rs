@@ -2,6 +2,8 @@
 //!
 //! Start with [`check_backend`]. A backend's tests implement [`BackendUnderTest`] and call it.
 
+#![allow(clippy::panic, reason = "a broken law fails the test that asked")]
+
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -54,14 +56,22 @@ pub trait BackendUnderTest {
 /// # Panics
 /// When one is broken; the message tells which.
 pub async fn check_backend(under_test: &dyn BackendUnderTest) {
-    what_never_was_is_absent(&Gateway::start(under_test)).await;
-    the_exit_is_the_drivers_own(&mut Gateway::start(under_test)).await;
-    launching_again_runs_nothing_again(under_test).await;
-    what_is_stopped_before_it_starts_never_runs(&Gateway::start(under_test)).await;
-    a_stop_ends_what_runs(&mut Gateway::start(under_test)).await;
-    a_restarted_gateway_goes_on_watching(under_test).await;
-    what_ends_while_nobody_watches_is_known(under_test).await;
-    what_is_owned_is_listed_until_it_is_discarded(&mut Gateway::start(under_test)).await;
+    let traces = tempfile::tempdir().expect("a folder for traces");
+    let world = World { under_test, traces: traces.path() };
+    what_never_was_is_absent(&Gateway::start(&world)).await;
+    the_exit_is_the_drivers_own(&mut Gateway::start(&world)).await;
+    launching_again_runs_nothing_again(&world).await;
+    what_is_stopped_before_it_starts_never_runs(&Gateway::start(&world)).await;
+    a_stop_ends_what_runs(&mut Gateway::start(&world)).await;
+    a_restarted_gateway_goes_on_watching(&world).await;
+    what_ends_while_nobody_watches_is_known(&world).await;
+    what_is_owned_is_listed_until_it_is_discarded(&mut Gateway::start(&world)).await;
+}
+
+/// What outlives a gateway.
+struct World<'a> {
+    under_test: &'a dyn BackendUnderTest,
+    traces: &'a Path,
 }
 
 async fn what_never_was_is_absent(gateway: &Gateway<'_>) {
@@ -80,8 +90,8 @@ async fn the_exit_is_the_drivers_own(gateway: &mut Gateway<'_>) {
     assert_eq!((ended.exit, ended.stopped), (Exit::Signal(9), false));
 }
 
-async fn launching_again_runs_nothing_again(under_test: &dyn BackendUnderTest) {
-    let mut gateway = Gateway::start(under_test);
+async fn launching_again_runs_nothing_again(world: &World<'_>) {
+    let mut gateway = Gateway::start(world);
     let traces = gateway.traces();
     let order = gateway.order(&Job::Run { traces: traces.clone(), exit_code: 0 });
     let backend = &gateway.backend;
@@ -92,7 +102,7 @@ async fn launching_again_runs_nothing_again(under_test: &dyn BackendUnderTest) {
     let launched = gateway.backend.launch(order.clone()).await;
     assert_eq!(launched.expect("launch after the end"), Observation::Exited(ended.clone()));
     drop(gateway);
-    let gateway = Gateway::start(under_test);
+    let gateway = Gateway::start(world);
     let launched = gateway.backend.launch(order).await;
     assert_eq!(launched.expect("launch after a restart"), Observation::Exited(ended));
     assert_eq!(runs(&traces), 1, "the driver ran once");
@@ -114,32 +124,35 @@ async fn a_stop_ends_what_runs(gateway: &mut Gateway<'_>) {
     let order = gateway.launch_waiting().await;
     for _ in 0..2 {
         let told = gateway.stop(&order.attempt).await;
-        assert!(matches!(told, Observation::Running { .. } | Observation::Exited(_)), "a stop is told at once: {told:?}");
+        assert!(
+            matches!(told, Observation::Running { .. } | Observation::Exited(_)),
+            "a stop is told at once: {told:?}"
+        );
     }
     let ended = gateway.end_of(&order.attempt).await;
     assert!(ended.stopped && !ended.exit.is_success(), "it was told to end: {ended:?}");
     assert_eq!(gateway.stop(&order.attempt).await, Observation::Exited(ended), "stopping what ended tells the end");
 }
 
-async fn a_restarted_gateway_goes_on_watching(under_test: &dyn BackendUnderTest) {
-    let gateway = Gateway::start(under_test);
+async fn a_restarted_gateway_goes_on_watching(world: &World<'_>) {
+    let gateway = Gateway::start(world);
     let order = gateway.launch_waiting().await;
     drop(gateway);
-    let mut gateway = Gateway::start(under_test);
+    let mut gateway = Gateway::start(world);
     let seen = gateway.observe(&order.attempt).await;
     assert!(matches!(seen, Observation::Running { .. }), "it survived the gateway: {seen:?}");
     gateway.stop(&order.attempt).await;
     assert!(gateway.end_of(&order.attempt).await.stopped);
 }
 
-async fn what_ends_while_nobody_watches_is_known(under_test: &dyn BackendUnderTest) {
-    let gateway = Gateway::start(under_test);
+async fn what_ends_while_nobody_watches_is_known(world: &World<'_>) {
+    let gateway = Gateway::start(world);
     let traces = gateway.traces();
     let order = gateway.order(&Job::Run { traces: traces.clone(), exit_code: 3 });
     gateway.backend.launch(order.clone()).await.expect("launch");
     drop(gateway);
     wait_until("the driver ran", || async { runs(&traces) == 1 }).await;
-    let gateway = Gateway::start(under_test);
+    let gateway = Gateway::start(world);
     wait_until("its end is seen", || async {
         match gateway.observe(&order.attempt).await {
             Observation::Exited(ended) => {
@@ -170,18 +183,17 @@ async fn what_is_owned_is_listed_until_it_is_discarded(gateway: &mut Gateway<'_>
 
 /// One life of the gateway.
 struct Gateway<'a> {
-    under_test: &'a dyn BackendUnderTest,
+    world: &'a World<'a>,
     backend: Arc<dyn Backend>,
     changes: mpsc::Receiver<(AttemptId, Observation)>,
-    folder: PathBuf,
 }
 
 impl<'a> Gateway<'a> {
-    fn start(under_test: &'a dyn BackendUnderTest) -> Self {
-        let backend = under_test.start();
+    fn start(world: &'a World<'a>) -> Self {
+        let backend = world.under_test.start();
         let changes = backend.take_changes().expect("changes can be taken");
         assert!(backend.take_changes().is_none(), "changes are taken once");
-        Self { under_test, backend, changes, folder: std::env::temp_dir() }
+        Self { world, backend, changes }
     }
 
     fn attempt(&self) -> AttemptRef {
@@ -193,12 +205,12 @@ impl<'a> Gateway<'a> {
 
     /// A file that doesn't exist yet.
     fn traces(&self) -> PathBuf {
-        self.folder.join(format!("lamplighter-traces-{}", Uuid::now_v7()))
+        self.world.traces.join(Uuid::now_v7().to_string())
     }
 
     fn order(&self, job: &Job) -> LaunchOrder {
         let owner = Owner { user: "tester".parse().expect("a name"), tenant: "default".parse().expect("a name") };
-        let spec = self.under_test.spec(job);
+        let spec = self.world.under_test.spec(job);
         assert_eq!(self.backend.check(&spec), [], "the specification can run");
         LaunchOrder { attempt: self.attempt(), spec: Arc::new(spec), owner, number: 1 }
     }

@@ -260,7 +260,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     /// Makes files (and the folders above them) in a folder of their own, then shows what is found there.
-    fn check(files: &[(&str, &str)], configured: &[(&str, &str)], variables: &[(&str, &str)], expected: Expect) {
+    fn check(files: &[(&str, &str)], configured: &[(&str, &str)], variables: &[(&str, &str)], expected: &Expect) {
         let root = tempfile::tempdir().unwrap();
         let root_path = fs::canonicalize(root.path()).unwrap();
         let inside = |text: &str| text.replace('^', root_path.to_str().unwrap());
@@ -291,11 +291,10 @@ mod tests {
         ("venv/lib/python3.11/site-packages/pyspark/bin/spark-submit", ""),
         ("venv/lib/python3.11/site-packages/pyspark/version.py", "# licence\n__version__: str = '3.5.9'\n"),
     ];
-    const DISTRIBUTION: &[(&str, &str)] = &[
-        ("spark/bin/spark-submit", ""),
-        ("spark/RELEASE", "Spark 4.1.4 (git revision 4f) built for Hadoop 3.4.1\n"),
-    ];
-    const BUILT: &[(&str, &str)] = &[("built/bin/spark-submit", ""), ("built/jars/spark-core_2.13-4.2.0-SNAPSHOT.jar", "")];
+    const DISTRIBUTION: &[(&str, &str)] =
+        &[("spark/bin/spark-submit", ""), ("spark/RELEASE", "Spark 4.1.4 (git revision 4f) built for Hadoop 3.4.1\n")];
+    const BUILT: &[(&str, &str)] =
+        &[("built/bin/spark-submit", ""), ("built/jars/spark-core_2.13-4.2.0-SNAPSHOT.jar", "")];
 
     #[test]
     fn the_environment_leads_to_several() {
@@ -303,7 +302,7 @@ mod tests {
             &[PYSPARK, DISTRIBUTION, BUILT].concat(),
             &[],
             &[("SPARK_HOME", "^/spark"), ("VIRTUAL_ENV", "^/venv"), ("PATH", "^/nowhere:^/built/bin")],
-            expect![[r#"
+            &expect![[r#"
                 3.5: 3.5.9 at ^/venv/lib/python3.11/site-packages/pyspark with ^/venv/bin/python3, by VIRTUAL_ENV
                 4.1 (default): 4.1.4 at ^/spark, by SPARK_HOME
                 4.2: 4.2.0-SNAPSHOT at ^/built, by the spark-submit on PATH
@@ -317,7 +316,7 @@ mod tests {
             &[PYSPARK, DISTRIBUTION].concat(),
             &[("old", "^/venv"), ("new", "^/spark")],
             &[("SPARK_HOME", "^/spark")],
-            expect![[r#"
+            &expect![[r#"
                 new: 4.1.4 at ^/spark, by configuration
                 old (default): 3.5.9 at ^/venv/lib/python3.11/site-packages/pyspark with ^/venv/bin/python3, by configuration
             "#]],
@@ -330,7 +329,7 @@ mod tests {
             PYSPARK,
             &[],
             &[("PATH", "^/venv/bin")],
-            expect![[r#"
+            &expect![[r#"
                 3.5 (default): 3.5.9 at ^/venv/lib/python3.11/site-packages/pyspark with ^/venv/bin/python3, by the python3 on PATH
             "#]],
         );
@@ -342,7 +341,7 @@ mod tests {
             DISTRIBUTION,
             &[("a", "^/spark/bin"), ("b", "^/spark"), ("c", "relative")],
             &[],
-            expect![[r#"
+            &expect![[r#"
                 Spark `a` is not at ^/spark/bin: neither that folder nor a PySpark in it has bin/spark-submit
                 Spark `c` is not at relative: neither that folder nor a PySpark in it has bin/spark-submit
             "#]],
@@ -351,7 +350,7 @@ mod tests {
 
     #[test]
     fn no_spark_is_no_error() {
-        check(&[], &[], &[("SPARK_HOME", "^/gone"), ("PATH", "")], expect![""]);
+        check(&[], &[], &[("SPARK_HOME", "^/gone"), ("PATH", "")], &expect![""]);
     }
 
     #[test]
@@ -360,7 +359,7 @@ mod tests {
             &[("spark/bin/spark-submit", ""), ("spark/RELEASE", "Spark ../../x (")],
             &[],
             &[("SPARK_HOME", "^/spark")],
-            expect![[r#"
+            &expect![[r#"
                 default (default): ? at ^/spark, by SPARK_HOME
             "#]],
         );

@@ -38,27 +38,31 @@ impl From<Observation> for Sight {
 ///
 /// `planned_boot` is where it was planned to run; `boot` is where we are.
 pub(super) fn look(dir: &AttemptDir, attempt: AttemptId, planned_boot: &str, boot: &str) -> io::Result<Sight> {
-    if let Some(known) = recorded_end(dir)? {
-        return Ok(known.into());
-    }
     let identity: Option<Identity> = dir.read()?;
-    let identity = match identity {
-        Some(identity) if identity.boot == boot => identity,
-        None if planned_boot == boot => return Ok(Observation::Absent.into()),
-        // It may have been launched, and what was written last may not have reached the disk.
-        _ => return rebooted(dir),
-    };
-    if identity.supervisor.is_alive() {
+    let here = identity.filter(|identity| identity.boot == boot);
+    if let Some(identity) = here.as_ref().filter(|identity| identity.supervisor.is_alive()) {
         let observation = Observation::Running { since: identity.started_at };
         return Ok(Sight { observation, supervisor: Some(identity.supervisor) });
     }
-    // It may have recorded the end and exited after we looked for its record.
+    // Only now: a record counts when nobody is left to write another, and the driver can't end by forging one.
     if let Some(known) = recorded_end(dir)? {
         return Ok(known.into());
     }
-    kill_leftovers(attempt, &identity)?;
+    match here {
+        Some(identity) => supervisor_died(dir, attempt, &identity),
+        None if planned_boot == boot => Ok(Observation::Absent.into()),
+        // It may have been launched, and what was written last may not have reached the disk.
+        None => rebooted(dir),
+    }
+}
+
+fn supervisor_died(dir: &AttemptDir, attempt: AttemptId, identity: &Identity) -> io::Result<Sight> {
+    kill_leftovers(attempt, identity)?;
     let lost = LostRecord {
-        evidence: format!("supervisor process {} is gone and left no record of the driver's end", identity.supervisor.pid),
+        evidence: format!(
+            "supervisor process {} is gone and left no record of the driver's end",
+            identity.supervisor.pid
+        ),
     };
     dir.write(&lost)?;
     Ok(supervisor_lost(lost).into())

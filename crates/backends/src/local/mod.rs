@@ -213,7 +213,9 @@ fn create_private_folder(path: &std::path::Path) -> io::Result<()> {
 
 /// The gateway's own environment, as far as it is text.
 fn own_environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Does file work away from the runtime's threads.

@@ -56,11 +56,8 @@ pub const OWN_CONF_PREFIX: &str = "spark.lamplighter.";
 
 /// What keeps a driver from being reachable beyond this machine, and several drivers from quarrelling about
 /// ports, unless somebody wants it otherwise.
-const WEAKEST: &[(&str, &str)] = &[
-    ("spark.driver.bindAddress", "127.0.0.1"),
-    ("spark.driver.host", "127.0.0.1"),
-    ("spark.ui.port", "0"),
-];
+const WEAKEST: &[(&str, &str)] =
+    &[("spark.driver.bindAddress", "127.0.0.1"), ("spark.driver.host", "127.0.0.1"), ("spark.ui.port", "0")];
 
 /// When the working folder of an ended driver is removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +163,11 @@ pub fn plan(input: &PlanInput<'_>) -> Result<LaunchPlan, PlanError> {
     Ok(LaunchPlan { order, conf: conf(input.spec, input.installation_defaults)? })
 }
 
-pub(super) fn command_line<'a>(spec: &'a ApplicationSpec, program: &'a Path, properties_file: &'a Path) -> CommandLine<'a> {
+pub(super) fn command_line<'a>(
+    spec: &'a ApplicationSpec,
+    program: &'a Path,
+    properties_file: &'a Path,
+) -> CommandLine<'a> {
     CommandLine {
         spark_submit: program,
         properties_file,

@@ -67,7 +67,8 @@ fn spark_problem(spec: &ApplicationSpec, installations: &Installations) -> Optio
     let known: Vec<&str> = installations.iter().map(|installation| installation.name.as_str()).collect();
     let message = match &spec.spark {
         _ if known.is_empty() => {
-            "no Spark was found on this machine; set SPARK_HOME, install PySpark, or configure an installation".to_owned()
+            "no Spark was found on this machine; set SPARK_HOME, install PySpark, or configure an installation"
+                .to_owned()
         }
         Some(name) => format!("there is no Spark `{name}` here; choose one of {}", known.join(", ")),
         None => format!("no Spark is the default here; choose one of {}", known.join(", ")),
@@ -88,7 +89,8 @@ fn command_line_problem(spec: &ApplicationSpec) -> Option<Problem> {
 
 fn master_problem(spec: &ApplicationSpec) -> Option<Problem> {
     let master = spec.conf.get("spark.master").filter(|master| !is_local(master))?;
-    let message = format!("the local backend runs local[…] masters, not `{master}`; remove the key or choose another backend");
+    let message =
+        format!("the local backend runs local[…] masters, not `{master}`; remove the key or choose another backend");
     Some(problem("spark.master", message))
 }
 
@@ -115,7 +117,11 @@ pub fn missing_files(spec: &ApplicationSpec) -> Vec<Problem> {
 fn local_path(entry: &str) -> Option<&str> {
     match entry.split_once(':') {
         Some(("file" | "local", path)) => Some(path.strip_prefix("//").unwrap_or(path)),
-        Some((scheme, _)) if scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) => None,
+        Some((scheme, _))
+            if scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) =>
+        {
+            None
+        }
         _ => Some(entry),
     }
 }

@@ -51,7 +51,11 @@ impl Follower {
     /// When there is no such folder, or the user's watches are used up.
     pub(crate) fn follow(&self, folder: &Path) -> io::Result<Following> {
         use inotify::WatchFlags;
-        let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW
+        let flags = WatchFlags::MODIFY
+            | WatchFlags::CREATE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::ONLYDIR
+            | WatchFlags::DONT_FOLLOW
             | WatchFlags::MOVE_SELF;
         let mut folders = self.shared.folders();
         let watch = inotify::add_watch(&self.shared.inotify, folder, flags)?;

@@ -199,9 +199,9 @@ impl FromStr for LogCursor {
     type Err = InvalidLogPosition;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let cursor = text.split_once('-').and_then(|(segment, offset)| {
-            Some(Self { segment: segment.parse().ok()?, offset: offset.parse().ok()? })
-        });
+        let cursor = text
+            .split_once('-')
+            .and_then(|(segment, offset)| Some(Self { segment: segment.parse().ok()?, offset: offset.parse().ok()? }));
         // One spelling per cursor: no sign, no leading zero.
         cursor
             .filter(|cursor| cursor.to_string() == text)

@@ -79,7 +79,7 @@ impl LogDir {
     fn open_file(&self, name: &str) -> io::Result<Option<File>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.dir, name, flags, Mode::empty()) {
-            Ok(file) => Some(File::from(file)).map(only_ordinary).transpose().map(Option::flatten),
+            Ok(file) => only_ordinary(File::from(file)),
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -129,7 +129,8 @@ impl TailSearch {
             }
             self.scan_bytes_left = self.scan_bytes_left.saturating_sub(length);
             // Unless it starts the file, a block begins within a line, which belongs to the block before.
-            let first = if start == 0 { 0 } else { block[..length].iter().position(|&b| b == b'\n').map_or(length, |i| i + 1) };
+            let first =
+                if start == 0 { 0 } else { block[..length].iter().position(|&b| b == b'\n').map_or(length, |i| i + 1) };
             if let Some(offset) = self.within_lines(&block[first..length]) {
                 return Ok(Some(start + (first + offset) as u64));
             }

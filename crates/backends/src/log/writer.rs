@@ -123,14 +123,16 @@ impl LogWriter {
         let number = self.segments.last().map_or(1, |segment| segment.number + 1);
         self.segments.push(Segment { number, bytes: 0, entries: 0 });
         self.make_room();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.dir, segment_name(number), flags, Mode::RUSR | Mode::WUSR);
         self.current = file.ok().map(File::from);
     }
 
     /// Drops the oldest segments but the first until another full one fits.
     fn make_room(&mut self) {
-        let kept_max = usize::try_from(self.limits.total_bytes / self.limits.segment_bytes.max(1)).unwrap_or(usize::MAX);
+        let kept_max =
+            usize::try_from(self.limits.total_bytes / self.limits.segment_bytes.max(1)).unwrap_or(usize::MAX);
         while self.segments.len() > kept_max.max(2) {
             let oldest = self.segments.remove(1);
             self.dropped.bytes += oldest.bytes;

@@ -30,7 +30,10 @@ impl World {
             shard: "local@here".parse().unwrap(),
             data_dir: data.path().to_owned(),
             installations,
-            supervisor: SupervisorCommand { program: env!("CARGO_BIN_EXE_supervise-for-tests").into(), args: Vec::new() },
+            supervisor: SupervisorCommand {
+                program: env!("CARGO_BIN_EXE_supervise-for-tests").into(),
+                args: Vec::new(),
+            },
             environment_added: Vec::new(),
             log: LogLimits::default(),
             work: WorkPolicy::default(),

@@ -63,7 +63,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    fn check(stderr: &str, stdout: &str, expected: Expect) {
+    fn check(stderr: &str, stdout: &str, expected: &Expect) {
         expected.assert_eq(&evidence(stderr, stdout).unwrap_or_default());
     }
 
@@ -104,10 +104,14 @@ mod tests {
 
     #[test]
     fn a_failure_without_words_gives_the_last_output() {
-        check("", "counting\nno input, giving up\n\n", expect!["no input, giving up"]);
-        check("", "", expect![""]);
-        check("26/11/21 12:00:00 INFO ShutdownHookManager: Shutdown hook called\n", "", expect![""]);
-        check("26/11/21 12:00:00 ERROR SparkContext: Error initializing\n\tat a.B.c(D.scala:1)\n", "", expect!["26/11/21 12:00:00 ERROR SparkContext: Error initializing"]);
+        check("", "counting\nno input, giving up\n\n", &expect!["no input, giving up"]);
+        check("", "", &expect![""]);
+        check("26/11/21 12:00:00 INFO ShutdownHookManager: Shutdown hook called\n", "", &expect![""]);
+        check(
+            "26/11/21 12:00:00 ERROR SparkContext: Error initializing\n\tat a.B.c(D.scala:1)\n",
+            "",
+            &expect!["26/11/21 12:00:00 ERROR SparkContext: Error initializing"],
+        );
     }
 
     #[test]

@@ -126,12 +126,8 @@ fn claim(dir: &AttemptDir) -> Result<Claim, Refusal> {
     let capture = Capture::new(LogWriter::create(&dir.log(), order.log)?);
     // Whoever reads the identity may send signals at once.
     let signals = Signals::catch()?;
-    let identity = Identity {
-        boot: boot()?,
-        supervisor: ProcessId::of(getpid())?,
-        driver: None,
-        started_at: current_time(),
-    };
+    let identity =
+        Identity { boot: boot()?, supervisor: ProcessId::of(getpid())?, driver: None, started_at: current_time() };
     dir.write(&identity)?;
     Ok(Claim { order, capture, signals, identity, _lock: lock })
 }
