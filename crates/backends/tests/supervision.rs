@@ -13,7 +13,7 @@ use backends::local::LocalBackend;
 use engine::backend::{AttemptRef, Backend as _, BackendError, LaunchOrder, Observation};
 use model::id::AttemptId;
 use model::state::{Exit, ReasonCode};
-use support::{World, order, spec};
+use support::{World, order, processes_of, spec};
 use testkit::backend_contract::wait_until;
 use testkit::fake_spark::FakeSpark;
 use tokio::sync::mpsc;
@@ -78,17 +78,6 @@ impl Bench {
         let identity: serde_json::Value = serde_json::from_slice(&text).unwrap();
         identity[who]["pid"].as_i64().unwrap().try_into().unwrap()
     }
-}
-
-/// Every living process that was started with the attempt's marker.
-fn processes_of(attempt: &AttemptRef) -> BTreeSet<i32> {
-    let marker = format!("LAMPLIGHTER_ATTEMPT={}", attempt.id);
-    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
-        fs::read(format!("/proc/{pid}/environ"))
-            .is_ok_and(|all| all.split(|&b| b == 0).any(|one| one == marker.as_bytes()))
-    })
-    .collect()
 }
 
 fn kill(pid: i32) {

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `order.json`, `spark.properties` | gateway | what to run; removed with the folder |
 //! | `lock` | – | held by the supervisor as long as it lives, and by whoever decides that it never starts |
-//! | `fenced` | gateway, holding `lock` | the attempt never starts |
+//! | `fenced.json` | gateway, holding `lock` | the attempt never starts |
 //! | `identity.json` | supervisor, before the driver is started | the attempt started; never again |
 //! | `stop.json` | gateway | it shall end |
 //! | `exit.json` | supervisor, as the last thing | how it ended |
@@ -21,7 +21,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::id::AttemptId;
+use model::id::{ApplicationId, AttemptId};
 use model::state::Exit;
 use model::time::Timestamp;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -88,6 +88,13 @@ impl From<ExitStatus> for Exit {
     }
 }
 
+/// The attempt never starts. Its order may not have been written, so this says whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FencedRecord {
+    /// The application's id.
+    pub(crate) application: String,
+}
+
 /// What shows that the supervisor died.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LostRecord {
@@ -112,6 +119,7 @@ records! {
     Identity => "identity.json",
     StopRequest => "stop.json",
     ExitRecord => "exit.json",
+    FencedRecord => "fenced.json",
     LostRecord => "lost.json",
 }
 
@@ -211,12 +219,21 @@ impl AttemptDir {
 
     /// Whether the attempt was made never to start.
     pub(crate) fn is_fenced(&self) -> bool {
-        fs::symlink_metadata(self.path.join("fenced")).is_ok()
+        fs::symlink_metadata(self.path.join(FencedRecord::FILE)).is_ok()
     }
 
     /// Makes the attempt never start. Only with the lock of an attempt that has no identity.
-    pub(crate) fn fence(&self, _lock: &AttemptLock) -> io::Result<()> {
-        self.replace("fenced", b"")
+    pub(crate) fn fence(&self, _lock: &AttemptLock, application: ApplicationId) -> io::Result<()> {
+        self.write(&FencedRecord { application: application.to_string() })
+    }
+
+    /// The application that the attempt is of, as far as the folder tells.
+    pub(crate) fn application(&self) -> io::Result<Option<ApplicationId>> {
+        let told = match self.read::<Order>()? {
+            Some(order) => Some(order.application),
+            None => self.read::<FencedRecord>()?.map(|record| record.application),
+        };
+        Ok(told.and_then(|application| application.parse().ok()))
     }
 
     /// Takes the lock; `None` when somebody has it.

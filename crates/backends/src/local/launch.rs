@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::backend::{AttemptRef, BackendError, LaunchOrder, Observation};
+use model::id::ApplicationId;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -173,8 +174,8 @@ pub(super) async fn stop(
         if seen.observation != Observation::Absent {
             return Ok(seen.observation);
         }
-        let dir = shared.dir(attempt.id);
-        if blocking("fence the attempt", move || fence(&dir)).await? {
+        let (dir, application) = (shared.dir(attempt.id), attempt.application);
+        if blocking("fence the attempt", move || fence(&dir, application)).await? {
             return Ok(Observation::NeverRan);
         }
         // A supervisor is about to write its identity, or to find that it was too late.
@@ -184,13 +185,13 @@ pub(super) async fn stop(
 }
 
 /// Whether the attempt is fenced now. Whoever holds the lock decides: we, or a supervisor that is starting.
-fn fence(dir: &AttemptDir) -> io::Result<bool> {
+fn fence(dir: &AttemptDir, application: ApplicationId) -> io::Result<bool> {
     dir.create()?;
     let Some(lock) = dir.try_lock()? else { return Ok(false) };
     if dir.read::<Identity>()?.is_some() {
         return Ok(false);
     }
-    dir.fence(&lock)?;
+    dir.fence(&lock, application)?;
     Ok(true)
 }
 

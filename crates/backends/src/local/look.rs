@@ -12,7 +12,7 @@ use model::state::{Exit, ReasonCode};
 use rustix::process::Signal;
 
 use super::attempt_dir::{AttemptDir, ExitRecord, Identity, LostRecord};
-use super::plan::{ATTEMPT_VARIABLE, Order};
+use super::plan::ATTEMPT_VARIABLE;
 use super::process::{self, ProcessId};
 
 /// How often leftovers are looked for before the rest is left to the next observation.
@@ -120,10 +120,9 @@ pub(super) fn list_owned(attempts: &Path) -> io::Result<Vec<Owned>> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Ok(attempt) = AttemptId::from_str(name) else { continue };
         let dir = AttemptDir::at(&path);
-        let order: Option<Order> = dir.read()?;
         owned.push(Owned {
             attempt,
-            application: order.and_then(|order| order.application.parse().ok()),
+            application: dir.application()?,
             running: supervisor_is_alive(&dir)?,
             place: path.display().to_string(),
         });

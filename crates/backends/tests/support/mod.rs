@@ -1,6 +1,8 @@
 //! What tests of the local backend share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,4 +90,15 @@ pub(crate) fn required_path(variable: &str) -> Option<PathBuf> {
         println!("skipped: {variable} is not set");
     }
     path
+}
+
+/// Every living process that was started with the attempt's marker.
+pub(crate) fn processes_of(attempt: &AttemptRef) -> BTreeSet<i32> {
+    let marker = format!("LAMPLIGHTER_ATTEMPT={}", attempt.id);
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &i32| {
+        fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|all| all.split(|&b| b == 0).any(|one| one == marker.as_bytes()))
+    })
+    .collect()
 }
