@@ -175,11 +175,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub(crate) async fn logs(
-        &self,
-        id: &str,
-        query: &[(&str, String)],
-    ) -> Result<Answer<api::LogPage>, ClientError> {
+    pub(crate) async fn logs(&self, id: &str, query: &[(&str, String)]) -> Result<Answer<api::LogPage>, ClientError> {
         let request = self.request(Method::GET, &["applications", id, "logs"], query);
         self.answer(request.header("Accept", "application/json")).await
     }
@@ -188,7 +184,11 @@ impl Client {
     pub(crate) fn follow_logs(&self, id: &str, query: &[(&str, String)]) -> Subscription {
         let mut query = query.to_vec();
         query.push(("follow", "true".to_owned()));
-        Subscription::new(self.http.clone(), self.url().to_owned(), self.endpoint(&["applications", id, "logs"], &query))
+        Subscription::new(
+            self.http.clone(),
+            self.url().to_owned(),
+            self.endpoint(&["applications", id, "logs"], &query),
+        )
     }
 
     /// Follows what happens to an application, from now on.
@@ -219,7 +219,8 @@ impl Client {
     /// [`ClientError`] when it can't even say.
     pub(crate) async fn readiness(&self) -> Result<Readiness, ClientError> {
         let url = self.base.join("readyz").unwrap_or_else(|_| self.base.clone());
-        let response = self.http.get(url).timeout(REQUEST_TIMEOUT).send().await.map_err(|error| self.unreachable(error))?;
+        let response =
+            self.http.get(url).timeout(REQUEST_TIMEOUT).send().await.map_err(|error| self.unreachable(error))?;
         let ready = response.status().is_success();
         let known = ready || response.status() == StatusCode::SERVICE_UNAVAILABLE;
         if !known {
@@ -246,7 +247,8 @@ impl Client {
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Answer<T>, ClientError> {
         let body = self.send(request).await?;
-        let unreadable = |error: serde_json::Error| ClientError::Unreadable { url: self.url().to_owned(), source: error };
+        let unreadable =
+            |error: serde_json::Error| ClientError::Unreadable { url: self.url().to_owned(), source: error };
         let json: Value = serde_json::from_slice(&body).map_err(unreadable)?;
         let value = T::deserialize(&json).map_err(unreadable)?;
         Ok(Answer { json, value })
@@ -315,15 +317,14 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_and_paths_escaped() {
+        check("http://127.0.0.1:8998", &expect!["http://127.0.0.1:8998/api/v1/applications/a%2Fb%3Fc?label=k%3Dv%26w"]);
+        check("http://proxy/lamp", &expect!["http://proxy/lamp/api/v1/applications/a%2Fb%3Fc?label=k%3Dv%26w"]);
         check(
-            "http://127.0.0.1:8998",
-            &expect!["http://127.0.0.1:8998/api/v1/applications/a%2Fb%3Fc?label=k%3Dv%26w"],
+            "https://h",
+            &expect![
+                "`https://h` is no address of a gateway: TLS is not built in; use http, through a tunnel if need be"
+            ],
         );
-        check(
-            "http://proxy/lamp",
-            &expect!["http://proxy/lamp/api/v1/applications/a%2Fb%3Fc?label=k%3Dv%26w"],
-        );
-        check("https://h", &expect!["`https://h` is no address of a gateway: TLS is not built in; use http, through a tunnel if need be"]);
         check("localhost:8998", &expect!["`localhost:8998` is no address of a gateway: it must begin with http://"]);
         check("", &expect!["`` is no address of a gateway: relative URL without a base"]);
     }

@@ -118,7 +118,9 @@ mod tests {
     fn flags_of_the_gateway_come_first() {
         check(
             "lamplighter submit --master local[2] --detach -q --conf a=b --backend local app.py --detach -x",
-            &expect!["lamplighter submit --detach -q --backend local -- --master local[2] --conf a=b app.py --detach -x"],
+            &expect![
+                "lamplighter submit --detach -q --backend local -- --master local[2] --conf a=b app.py --detach -x"
+            ],
         );
         check(
             "lamplighter submit -v --max-attempts=3 --supervise --label team=core -c k=v -dq a.jar",
@@ -162,7 +164,8 @@ mod tests {
     fn switches_are_those_without_a_value() {
         for switch in SWITCHES {
             let parsed = model::spark_submit::parse(&[switch.to_owned()]);
-            let wants_value = parsed.err().unwrap_or_default().iter().any(|problem| problem.what.contains("has no value"));
+            let wants_value =
+                parsed.err().unwrap_or_default().iter().any(|problem| problem.what.contains("has no value"));
             assert!(!wants_value, "{switch}");
         }
     }
@@ -176,7 +179,8 @@ mod tests {
             let long = arg.get_long().map(|name| format!("--{name}"));
             let short = arg.get_short().map(|letter| format!("-{letter}"));
             for name in long.into_iter().chain(short) {
-                let problems = model::spark_submit::parse(&[name.clone(), "x".into(), "x.py".into()]).err().unwrap_or_default();
+                let problems =
+                    model::spark_submit::parse(&[name.clone(), "x".into(), "x.py".into()]).err().unwrap_or_default();
                 assert!(problems.iter().any(|problem| problem.what.contains("is no option")), "{name}");
             }
         }

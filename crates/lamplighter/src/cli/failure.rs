@@ -111,7 +111,9 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let message = error.to_string();
         let (code, hint) = match &error {
-            ClientError::InvalidUrl { .. } => (Code::Config, Some("give it with --url or LAMPLIGHTER_URL, as http://HOST:PORT")),
+            ClientError::InvalidUrl { .. } => {
+                (Code::Config, Some("give it with --url or LAMPLIGHTER_URL, as http://HOST:PORT"))
+            }
             ClientError::Unreachable { .. } | ClientError::Lost { .. } => (
                 Code::Unreachable,
                 Some("start one with `lamplighter serve`, or name another with --url or LAMPLIGHTER_URL"),

@@ -139,7 +139,8 @@ pub(super) async fn follow(mut logs: Subscription, mut printer: Printer) -> Resu
 }
 
 fn understood<T: serde::de::DeserializeOwned>(data: &str) -> Result<T, Failure> {
-    serde_json::from_str(data).map_err(|error| Failure::new(format!("the gateway's log stream can't be understood: {error}")))
+    serde_json::from_str(data)
+        .map_err(|error| Failure::new(format!("the gateway's log stream can't be understood: {error}")))
 }
 
 #[cfg(test)]

@@ -49,7 +49,14 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Global {
     /// Address of the gateway
-    #[arg(long, global = true, env = "LAMPLIGHTER_URL", value_name = "URL", default_value = "http://127.0.0.1:8998", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        env = "LAMPLIGHTER_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8998",
+        help_heading = "Global options"
+    )]
     pub(crate) url: String,
     /// When to use colours; NO_COLOR and CLICOLOR_FORCE count too
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, help_heading = "Global options")]

@@ -49,7 +49,11 @@ pub(super) async fn run(mut context: Context, args: PsArgs) -> Result<u8, Failur
         let ids: String = found.applications.iter().map(|application| format!("{}\n", application.id)).collect();
         context.screen.print(&ids)?;
     } else if found.applications.is_empty() {
-        note(if args.all || !args.state.is_empty() { "no such applications" } else { "no active applications; --all shows those that have ended" });
+        note(if args.all || !args.state.is_empty() {
+            "no such applications"
+        } else {
+            "no active applications; --all shows those that have ended"
+        });
     } else {
         let wide = args.output == Some(Format::Wide);
         let colours = context.screen.colours;
@@ -77,7 +81,8 @@ async fn find(context: &Context, args: &PsArgs) -> Result<Found, Failure> {
         // Names are chosen from here, so with one the page says nothing about how many are still wanted.
         let wanted = if args.name.is_some() { usize::MAX } else { limit - found.applications.len() };
         let page = context.client.list(&filter, found.next_cursor.as_deref(), wanted).await?;
-        let mut items = page.json.get("items").and_then(|items| items.as_array()).cloned().unwrap_or_default().into_iter();
+        let mut items =
+            page.json.get("items").and_then(|items| items.as_array()).cloned().unwrap_or_default().into_iter();
         for application in page.value.items {
             let json = items.next().unwrap_or_default();
             let named = args.name.as_ref().is_none_or(|name| *name == view::display_name(&application));

@@ -1,7 +1,7 @@
 //! Where commands print: results to standard output, everything else to standard error.
 //!
-//! Colours follow gh: on for terminals, with `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `--color` in that order of rising
-//! weight. A reader that closes the pipe ends a command silently.
+//! Colours follow gh: on for terminals, and then `CLICOLOR`, `NO_COLOR`, `CLICOLOR_FORCE` and `--color`,
+//! each over those before it. A reader that closes the pipe ends a command silently.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -91,24 +91,21 @@ mod tests {
 
     #[test]
     fn colours_follow_terminal_environment_and_flag() {
-        let cases: [(ColorChoice, bool, &[(&str, &str)]); 9] = [
-            (ColorChoice::Auto, true, &[]),
-            (ColorChoice::Auto, false, &[]),
-            (ColorChoice::Auto, true, &[("NO_COLOR", "1")]),
-            (ColorChoice::Auto, true, &[("NO_COLOR", "")]),
-            (ColorChoice::Auto, true, &[("TERM", "dumb")]),
-            (ColorChoice::Auto, true, &[("CLICOLOR", "0")]),
-            (ColorChoice::Auto, false, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]),
-            (ColorChoice::Always, false, &[("NO_COLOR", "1")]),
-            (ColorChoice::Never, true, &[("CLICOLOR_FORCE", "1")]),
+        let check = |choice: ColorChoice, terminal: bool, set: &[(&str, &str)]| {
+            let variable = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            format!("{choice:?} terminal={terminal} {set:?} -> {}\n", colours(choice, terminal, variable))
+        };
+        let shown = [
+            check(ColorChoice::Auto, true, &[]),
+            check(ColorChoice::Auto, false, &[]),
+            check(ColorChoice::Auto, true, &[("NO_COLOR", "1")]),
+            check(ColorChoice::Auto, true, &[("NO_COLOR", "")]),
+            check(ColorChoice::Auto, true, &[("TERM", "dumb")]),
+            check(ColorChoice::Auto, true, &[("CLICOLOR", "0")]),
+            check(ColorChoice::Auto, false, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]),
+            check(ColorChoice::Always, false, &[("NO_COLOR", "1")]),
+            check(ColorChoice::Never, true, &[("CLICOLOR_FORCE", "1")]),
         ];
-        let shown: String = cases
-            .iter()
-            .map(|(choice, terminal, set)| {
-                let variable = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-                format!("{choice:?} terminal={terminal} {set:?} -> {}\n", colours(*choice, *terminal, variable))
-            })
-            .collect();
         expect![[r#"
             Auto terminal=true [] -> true
             Auto terminal=false [] -> false
@@ -120,6 +117,6 @@ mod tests {
             Always terminal=false [("NO_COLOR", "1")] -> true
             Never terminal=true [("CLICOLOR_FORCE", "1")] -> false
         "#]]
-        .assert_eq(&shown);
+        .assert_eq(&shown.concat());
     }
 }

@@ -35,7 +35,8 @@ pub(super) async fn run(mut context: Context, args: &WaitArgs) -> Result<u8, Fai
     let Some(limit) = args.timeout else { return wait_for_all(&mut context, args).await };
     match timeout(limit, wait_for_all(&mut context, args)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Failure::timed_out("not all have ended in time".to_owned()).with_hint("they go on; wait again, or cancel with `lamplighter kill`")),
+        Err(_) => Err(Failure::timed_out("not all have ended in time".to_owned())
+            .with_hint("they go on; wait again, or cancel with `lamplighter kill`")),
     }
 }
 

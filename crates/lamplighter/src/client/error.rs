@@ -1,7 +1,5 @@
 //! What can go wrong between the command line and a gateway.
 
-
-
 use reqwest::{Response, StatusCode};
 
 /// Characters of a foreign answer that are shown.
@@ -73,11 +71,9 @@ impl ClientError {
         let body = response.text().await.unwrap_or_default();
         match serde_json::from_str(&body) {
             Ok(problem) => Self::Refused { problem: Box::new(problem) },
-            Err(_) => Self::Foreign {
-                url: url.to_owned(),
-                status,
-                snippet: body.chars().take(SNIPPET_CHARS_MAX).collect(),
-            },
+            Err(_) => {
+                Self::Foreign { url: url.to_owned(), status, snippet: body.chars().take(SNIPPET_CHARS_MAX).collect() }
+            }
         }
     }
 

@@ -140,18 +140,24 @@ mod tests {
     #[test]
     fn comments_unknown_fields_and_unfinished_messages_are_nothing() {
         check(": heartbeat\n\nretry: 5\nwhat: ever\n\nid: 9\n\ndata: cut off", &expect![""]);
-        check("id: 9\n\nid: 1\0\ndata: a\n\n", &expect![[r#"
+        check(
+            "id: 9\n\nid: 1\0\ndata: a\n\n",
+            &expect![[r#"
             "" "a" Some("9")
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn every_line_end_counts() {
-        check("data: a\r\n\r\ndata: b\r\rdata: c\n\n", &expect![[r#"
+        check(
+            "data: a\r\n\r\ndata: b\r\rdata: c\n\n",
+            &expect![[r#"
             "" "a" None
             "" "b" None
             "" "c" None
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::gateway::{Gateway, done};
 
 /// What both are given behind `--master local[2]`; WORDS and NUMBERS are files, all others are taken as they are.
 const LINES: [&str; 4] =
-    ["pi.py 2", "wordcount.py WORDS", "--conf spark.app.name=sorted sort.py NUMBERS", "wordcount.py"];
+    ["pi.py 1", "wordcount.py WORDS", "--conf spark.app.name=sorted sort.py NUMBERS", "wordcount.py"];
 
 fn compare(variable: &str, lines: &[&str]) {
     let Some(home) = std::env::var_os(variable).map(PathBuf::from) else {
@@ -58,5 +58,5 @@ fn examples_of_spark_4_behave_as_without_a_gateway() {
 
 #[test]
 fn examples_of_spark_3_5_behave_as_without_a_gateway() {
-    compare("LAMPLIGHTER_TEST_SPARK_35", &LINES[1..]);
+    compare("LAMPLIGHTER_TEST_SPARK_35", &LINES[2..]);
 }

@@ -41,13 +41,20 @@ fn lists_are_chosen_by_state_name_and_label() {
     assert!(table.stdout.starts_with("ID        NAME      STATE"), "{table:?}");
     let json: serde_json::Value = serde_json::from_str(&gateway.run("ps -a -o json").stdout).unwrap();
     assert_eq!(json["items"].as_array().unwrap().len(), 3);
-    check(&gateway, "ps --label team=nobody", &expect![[r"
+    check(
+        &gateway,
+        "ps --label team=nobody",
+        &expect![[r"
         code 0
         --- stdout
         --- stderr
         no active applications; --all shows those that have ended
-    "]]);
-    check(&gateway, "ps --state lost", &expect![[r"
+    "]],
+    );
+    check(
+        &gateway,
+        "ps --state lost",
+        &expect![[r"
         code 2
         --- stdout
         --- stderr
@@ -55,7 +62,8 @@ fn lists_are_chosen_by_state_name_and_label() {
           [possible values: accepted, starting, running, stopping, succeeded, failed, cancelled]
 
         For more information, try '--help'.
-    "]]);
+    "]],
+    );
 }
 
 #[test]
@@ -82,20 +90,28 @@ fn logs_are_read_whole_in_part_and_as_they_come() {
 #[test]
 fn waiting_ends_with_the_first_failure() {
     let gateway = three();
-    check(&gateway, "wait batch-1 batch-0", &expect![[r"
+    check(
+        &gateway,
+        "wait batch-1 batch-0",
+        &expect![[r"
         code 3
         --- stdout
         batch-1 succeeded: the program ended with exit code 0
         batch-0 failed: the program failed; its log tells why (two)
         --- stderr
-    "]]);
-    check(&gateway, "wait --timeout 100ms batch-2", &expect![[r"
+    "]],
+    );
+    check(
+        &gateway,
+        "wait --timeout 100ms batch-2",
+        &expect![[r"
         code 124
         --- stdout
         --- stderr
         error: not all have ended in time
         hint: they go on; wait again, or cancel with `lamplighter kill`
-    "]]);
+    "]],
+    );
     let waiting = gateway.spawn("wait -q batch-2");
     assert_eq!(gateway.run("kill batch-2").stdout, "batch-2 cancelled\n");
     assert_eq!(waiting.finish().code, 143);
@@ -104,15 +120,22 @@ fn waiting_ends_with_the_first_failure() {
 #[test]
 fn killing_and_removing_try_every_one() {
     let gateway = three();
-    check(&gateway, "rm batch-2 batch-0", &expect![[r"
+    check(
+        &gateway,
+        "rm batch-2 batch-0",
+        &expect![[r"
         code 1
         --- stdout
         batch-0 removed
         --- stderr
         error: it is running; POST /api/v1/applications/batch-2/cancel ends it, `?cancel=true` ends and deletes it
         hint: `lamplighter rm --force` cancels it first
-    "]]);
-    check(&gateway, "kill batch-9 batch-2 batch-1", &expect![[r"
+    "]],
+    );
+    check(
+        &gateway,
+        "kill batch-9 batch-2 batch-1",
+        &expect![[r"
         code 4
         --- stdout
         batch-2 cancelled
@@ -120,13 +143,18 @@ fn killing_and_removing_try_every_one() {
         --- stderr
         error: there is no application `batch-9`
         hint: `lamplighter ps --all` lists what there is
-    "]]);
-    check(&gateway, "kill --rm batch-1", &expect![[r"
+    "]],
+    );
+    check(
+        &gateway,
+        "kill --rm batch-1",
+        &expect![[r"
         code 0
         --- stdout
         batch-1 removed
         --- stderr
-    "]]);
+    "]],
+    );
     assert_eq!(gateway.run("retry batch-2").stdout, "batch-3\n");
     assert_eq!(gateway.run("rm --force batch-3").code, 0);
     until("it is gone", || gateway.run("show batch-3").code == 4);
@@ -156,7 +184,9 @@ fn without_a_gateway_commands_say_what_to_do() {
 
 #[test]
 fn documents_and_scripts_need_no_gateway() {
-    let run = |line: &str| done(&mut command_at("http://127.0.0.1:1", &std::env::temp_dir(), &line.split(' ').collect::<Vec<_>>()));
+    let run = |line: &str| {
+        done(&mut command_at("http://127.0.0.1:1", &std::env::temp_dir(), &line.split(' ').collect::<Vec<_>>()))
+    };
     let openapi: serde_json::Value = serde_json::from_str(&run("openapi").stdout).unwrap();
     assert_eq!(openapi["openapi"], "3.1.0");
     for shell in ["bash", "zsh", "fish"] {

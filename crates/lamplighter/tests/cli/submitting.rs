@@ -33,7 +33,10 @@ fn ticking(gateway: &Gateway, script: &str) -> Running {
 fn output_and_exit_code_are_the_programs() {
     let gateway = Gateway::with_fake_spark();
     gateway.file("app.py", "echo out $*; echo oops >&2; exit 3");
-    check(&gateway, "submit app.py a --detach", &expect![[r"
+    check(
+        &gateway,
+        "submit app.py a --detach",
+        &expect![[r"
         code 3
         --- stdout
         out a --detach
@@ -41,14 +44,19 @@ fn output_and_exit_code_are_the_programs() {
         submitted batch-0
         oops
         batch-0 failed: the program failed; its log tells why (oops)
-    "]]);
+    "]],
+    );
     gateway.file("fine.py", "echo fine");
-    check(&gateway, "submit -q fine.py", &expect![[r"
+    check(
+        &gateway,
+        "submit -q fine.py",
+        &expect![[r"
         code 0
         --- stdout
         fine
         --- stderr
-    "]]);
+    "]],
+    );
     gateway.file("shot.py", "kill -9 $$");
     assert_eq!(gateway.run("submit shot.py").code, 137);
 }
@@ -57,12 +65,16 @@ fn output_and_exit_code_are_the_programs() {
 fn detached_submissions_print_the_id_alone() {
     let gateway = Gateway::with_fake_spark();
     gateway.file("app.py", "true");
-    check(&gateway, "submit --master local[2] -d --label team=core --external-id r1 app.py", &expect![[r"
+    check(
+        &gateway,
+        "submit --master local[2] -d --label team=core --external-id r1 app.py",
+        &expect![[r"
         code 0
         --- stdout
         batch-0
         --- stderr
-    "]]);
+    "]],
+    );
     let json = gateway.run("submit --detach -o json --name etl app.py x");
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["id"], "batch-1");
@@ -78,14 +90,18 @@ fn paths_start_where_they_are_typed() {
     gateway.file("app.py", r#"grep -o 'spark\.\(from\|jars\|over\).*' "$FAKE_SPARK_PROPERTIES""#);
     gateway.file("job.conf", "spark.from.file yes\nspark.over file\nother.key ignored\n");
     gateway.file("lib.jar", "");
-    check(&gateway, "submit -q --properties-file job.conf --jars lib.jar --conf spark.over=flag ./app.py", &expect![[r"
+    check(
+        &gateway,
+        "submit -q --properties-file job.conf --jars lib.jar --conf spark.over=flag ./app.py",
+        &expect![[r"
         code 0
         --- stdout
         spark.from.file=yes
         spark.jars=DESK/lib.jar
         spark.over=flag
         --- stderr
-    "]]);
+    "]],
+    );
     std::fs::create_dir(desk.join("below")).unwrap();
     let url = format!("http://127.0.0.1:{}", gateway.port());
     let below = done(&mut command_at(&url, &desk.join("below"), &["submit", "-q", "../app.py"]));
@@ -96,14 +112,21 @@ fn paths_start_where_they_are_typed() {
 fn what_cannot_run_is_refused_with_the_reason() {
     let gateway = Gateway::with_fake_spark();
     gateway.file("app.py", "true");
-    check(&gateway, "submit --master yarn --deploy-mode cluster app.py", &expect![[r"
+    check(
+        &gateway,
+        "submit --master yarn --deploy-mode cluster app.py",
+        &expect![[r"
         code 1
         --- stdout
         --- stderr
         error: no backend of type yarn is configured for master `yarn`
         hint: leave --master out to run it on the gateway's machine, or name a backend with --backend
-    "]]);
-    check(&gateway, "submit --mster local --driver-memory 1x app.py", &expect![[r"
+    "]],
+    );
+    check(
+        &gateway,
+        "submit --mster local --driver-memory 1x app.py",
+        &expect![[r"
         code 2
         --- stdout
         --- stderr
@@ -111,21 +134,30 @@ fn what_cannot_run_is_refused_with_the_reason() {
           --mster: is no option of spark-submit; did you mean --master?
           --driver-memory (spark.driver.memory): size `1x` has an unknown unit; use b, k, m, g, t or p; write a size such as 512m or 4g
         hint: `lamplighter submit --help` lists all options
-    "]]);
-    check(&gateway, "submit gone.py", &expect![[r"
+    "]],
+    );
+    check(
+        &gateway,
+        "submit gone.py",
+        &expect![[r"
         code 1
         --- stdout
         --- stderr
         error: the application can't be accepted
           program: there is no file DESK/gone.py
-    "]]);
-    check(&gateway, "submit --status driver-20260101-0001", &expect![[r"
+    "]],
+    );
+    check(
+        &gateway,
+        "submit --status driver-20260101-0001",
+        &expect![[r"
         code 2
         --- stdout
         --- stderr
         error: --status: `driver-20260101-0001` is no application of a gateway
         hint: its applications are called batch-N; `lamplighter ps` lists them
-    "]]);
+    "]],
+    );
     assert_eq!(gateway.run("ps -a -q").stdout, "", "nothing was submitted");
 }
 

@@ -49,11 +49,16 @@ fn ready(readiness: &Readiness) -> Check {
 }
 
 fn backend(backend: &api::backend::Backend) -> Vec<Check> {
-    let busy = format!("{}: {} of {} running, {} waiting", backend.name, backend.active, backend.places, backend.queued);
+    let busy =
+        format!("{}: {} of {} running, {} waiting", backend.name, backend.active, backend.places, backend.queued);
     let mut checks = vec![if backend.ready {
         Check::ok("backend", busy)
     } else {
-        Check::warn("backend", format!("{busy}; this gateway doesn't look after it"), "see which other gateway does, or wait a moment")
+        Check::warn(
+            "backend",
+            format!("{busy}; this gateway doesn't look after it"),
+            "see which other gateway does, or wait a moment",
+        )
     }];
     if !backend.leftovers.is_empty() {
         let named = backend.leftovers.iter().take(LEFTOVERS_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -29,7 +29,9 @@ pub(super) fn checks(args: &ServeArgs) -> Vec<Check> {
     let installations = match Installations::find(&config.sparks, &variable) {
         Ok(installations) => installations,
         Err(missing) => {
-            checks.extend(missing.iter().map(|spark| Check::fail("spark", spark.to_string(), "correct the configuration")));
+            checks.extend(
+                missing.iter().map(|spark| Check::fail("spark", spark.to_string(), "correct the configuration")),
+            );
             Installations::default()
         }
     };
@@ -68,7 +70,9 @@ fn java(program: &Path, spark: Option<&str>) -> Check {
     let advice = "install a JRE 17, for instance `apt install openjdk-17-jre-headless`, or set JAVA_HOME";
     let output = match Command::new(program).arg("-version").output() {
         Ok(output) if output.status.success() => output,
-        Ok(output) => return Check::fail("java", format!("{} -version ended with {}", program.display(), output.status), advice),
+        Ok(output) => {
+            return Check::fail("java", format!("{} -version ended with {}", program.display(), output.status), advice);
+        }
         Err(error) => return Check::fail("java", format!("{}: {error}", program.display()), advice),
     };
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -82,13 +86,18 @@ fn judge_java(line: &str, spark: Option<&str>) -> Check {
     };
     let spark_major: Option<u32> = spark.and_then(|version| version.split('.').next()?.parse().ok());
     match spark_major {
-        Some(4..) if major < JAVA_OF_SPARK_4 => {
-            Check::fail("java", line, format!("Spark {} needs Java {JAVA_OF_SPARK_4} or newer", spark.unwrap_or_default()))
-        }
+        Some(4..) if major < JAVA_OF_SPARK_4 => Check::fail(
+            "java",
+            line,
+            format!("Spark {} needs Java {JAVA_OF_SPARK_4} or newer", spark.unwrap_or_default()),
+        ),
         Some(..=3) if major > JAVA_OF_SPARK_4 => Check::warn(
             "java",
             line,
-            format!("Spark {} was made for Java 8, 11 and {JAVA_OF_SPARK_4}; set JAVA_HOME if programs fail", spark.unwrap_or_default()),
+            format!(
+                "Spark {} was made for Java 8, 11 and {JAVA_OF_SPARK_4}; set JAVA_HOME if programs fail",
+                spark.unwrap_or_default()
+            ),
         ),
         _ => Check::ok("java", line),
     }
@@ -115,13 +124,18 @@ fn data_folder(folder: &Path) -> Check {
     // What doesn't exist yet is made by the gateway, below what does.
     let existing = folder.ancestors().find(|ancestor| ancestor.exists());
     let writable = existing.is_some_and(|ancestor| {
-        ancestor.is_dir() && rustix::fs::access(ancestor, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+        ancestor.is_dir()
+            && rustix::fs::access(ancestor, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
     });
     let finding = folder.display().to_string();
     match (writable, existing == Some(folder)) {
         (true, true) => Check::ok("data", finding),
         (true, false) => Check::ok("data", format!("{finding}, which the gateway makes when it starts")),
-        (false, _) => Check::fail("data", format!("{finding} can't be written"), "give its rights to the gateway's user, or name another with --data-dir"),
+        (false, _) => Check::fail(
+            "data",
+            format!("{finding} can't be written"),
+            "give its rights to the gateway's user, or name another with --data-dir",
+        ),
     }
 }
 

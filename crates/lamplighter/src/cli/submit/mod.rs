@@ -75,7 +75,7 @@ struct Flags {
 /// # Errors
 /// [`Failure`]; how the application ends is no failure but the code returned.
 pub(super) async fn run(context: Context, args: SubmitArgs) -> Result<u8, Failure> {
-    let submit = spark_submit::parse(&args.spark_submit).map_err(wrong_command_line)?;
+    let submit = spark_submit::parse(&args.spark_submit).map_err(|problems| wrong_command_line(&problems))?;
     match &submit.action {
         Action::Submit(_) => submit_program(context, submit, args.flags).await,
         Action::Help => print_help(context),
@@ -92,14 +92,15 @@ pub(super) async fn run(context: Context, args: SubmitArgs) -> Result<u8, Failur
 }
 
 async fn submit_program(context: Context, mut submit: SparkSubmit, flags: Flags) -> Result<u8, Failure> {
-    let folder = std::env::current_dir().map_err(|error| Failure::new(format!("can't tell the current folder: {error}")))?;
+    let folder =
+        std::env::current_dir().map_err(|error| Failure::new(format!("can't tell the current folder: {error}")))?;
     submit.resolve_paths(&folder).map_err(|error| Failure::new(error.to_string()))?;
     read_properties(&mut submit)?;
     // What the files brought is checked, and starts from the same folder: Spark takes it so.
     submit.resolve_paths(&folder).map_err(|error| Failure::new(error.to_string()))?;
     let problems = submit.check();
     if !problems.is_empty() {
-        return Err(wrong_command_line(problems));
+        return Err(wrong_command_line(&problems));
     }
     let verbose = submit.verbose;
     let request = request::request(submit, &flags)?;
@@ -128,7 +129,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
 }
 
-fn wrong_command_line(problems: Vec<spark_submit::Problem>) -> Failure {
+fn wrong_command_line(problems: &[spark_submit::Problem]) -> Failure {
     Failure::usage("the command line can't be understood".to_owned())
         .with_details(problems.iter().map(ToString::to_string).collect())
         .with_hint("`lamplighter submit --help` lists all options")

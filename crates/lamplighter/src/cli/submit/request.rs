@@ -136,28 +136,54 @@ mod tests {
 
     #[test]
     fn a_plain_program_is_a_plain_request() {
-        check("pi.py 10", &Flags::default(), &expect![[r#"
+        check(
+            "pi.py 10",
+            &Flags::default(),
+            &expect![[r#"
             {
               "resource": "/home/ada/pi.py",
               "args": [
                 "10"
               ]
-            }"#]]);
+            }"#]],
+        );
     }
 
     #[test]
     fn masters_elsewhere_are_refused_unless_a_backend_is_named() {
-        check("--master yarn pi.py", &Flags::default(), &expect![[r#"Failure { code: Failed, message: "no backend of type yarn is configured for master `yarn`", details: [], hint: Some("leave --master out to run it on the gateway's machine, or name a backend with --backend") }"#]]);
-        check("--master spark://h:7077 pi.py", &Flags::default(), &expect![[r#"Failure { code: Failed, message: "no backend of type standalone is configured for master `spark://h:7077`", details: [], hint: Some("leave --master out to run it on the gateway's machine, or name a backend with --backend") }"#]]);
-        check("--master k8s://h pi.py", &Flags::default(), &expect![[r#"Failure { code: Failed, message: "no backend of type kubernetes is configured for master `k8s://h`", details: [], hint: Some("leave --master out to run it on the gateway's machine, or name a backend with --backend") }"#]]);
+        check(
+            "--master yarn pi.py",
+            &Flags::default(),
+            &expect![[
+                r#"Failure { code: Failed, message: "no backend of type yarn is configured for master `yarn`", details: [], hint: Some("leave --master out to run it on the gateway's machine, or name a backend with --backend") }"#
+            ]],
+        );
+        check(
+            "--master spark://h:7077 pi.py",
+            &Flags::default(),
+            &expect![[
+                r#"Failure { code: Failed, message: "no backend of type standalone is configured for master `spark://h:7077`", details: [], hint: Some("leave --master out to run it on the gateway's machine, or name a backend with --backend") }"#
+            ]],
+        );
+        check(
+            "--master k8s://h pi.py",
+            &Flags::default(),
+            &expect![[
+                r#"Failure { code: Failed, message: "no backend of type kubernetes is configured for master `k8s://h`", details: [], hint: Some("leave --master out to run it on the gateway's machine, or name a backend with --backend") }"#
+            ]],
+        );
         let flags = Flags { backend: Some("cluster".to_owned()), ..Flags::default() };
-        check("--master yarn pi.py", &flags, &expect![[r#"
+        check(
+            "--master yarn pi.py",
+            &flags,
+            &expect![[r#"
             {
               "resource": "/home/ada/pi.py",
               "conf": {
                 "spark.master": "yarn"
               },
               "backend": "cluster"
-            }"#]]);
+            }"#]],
+        );
     }
 }

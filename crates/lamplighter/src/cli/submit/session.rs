@@ -45,8 +45,9 @@ pub(super) async fn run(
     if !flags.quiet {
         note(&format!("submitted {id}"));
     }
-    let changes = (context.screen.notes_seen && !flags.quiet).then(|| context.client.follow_events(&id));
-    let following = Following { client: &context.client, id: &id, changes, talkative: context.screen.notes_seen && !flags.quiet };
+    let watched = context.screen.notes_seen && !flags.quiet;
+    let changes = watched.then(|| context.client.follow_events(&id));
+    let following = Following { client: &context.client, id: &id, changes, watched, quiet: flags.quiet };
     following.run(interrupts).await
 }
 
@@ -88,7 +89,9 @@ struct Following<'a> {
     id: &'a str,
     /// State changes, where a person sees them.
     changes: Option<Subscription>,
-    talkative: bool,
+    /// Whether a person sees our notes, and wants them.
+    watched: bool,
+    quiet: bool,
 }
 
 impl Following<'_> {
@@ -114,7 +117,9 @@ impl Following<'_> {
 
     /// Wishes for the end, until the gateway has heard it.
     fn cancel(&self) -> tokio::task::JoinHandle<()> {
-        note(&format!("cancelling {}; once more to stop waiting for its end", self.id));
+        if !self.quiet {
+            note(&format!("cancelling {}; once more to stop waiting for its end", self.id));
+        }
         let (client, id) = (self.client.clone(), self.id.to_owned());
         tokio::spawn(async move {
             if let Err(error) = client.cancel_surely(&id).await {
@@ -145,7 +150,7 @@ impl Following<'_> {
             note(&format!("{} was removed", self.id));
             return interrupts.first.unwrap_or(1);
         };
-        if self.talkative || application.state == State::Failed {
+        if self.watched || application.state == State::Failed {
             let sentence = view::sentence(application.state, application.reason.as_ref());
             note(&printable(&format!("{} {sentence}", self.id)));
         }
@@ -190,7 +195,11 @@ struct Interrupts {
 impl Interrupts {
     fn new() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("can't listen for signals: {error}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())?, first: None })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            first: None,
+        })
     }
 
     /// Waits for one; the first is noted, for each later one there is the exit code.
