@@ -19,7 +19,9 @@ pub enum OpenError {
     #[error("open the store")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A newer version of the gateway has changed the tables.
-    #[error("the store has format {found}, which is newer than format {known} of this version; run the newer version again")]
+    #[error(
+        "the store has format {found}, which is newer than format {known} of this version; run the newer version again"
+    )]
     Newer {
         /// The format of the tables.
         found: i64,
@@ -27,7 +29,9 @@ pub enum OpenError {
         known: i64,
     },
     /// The connection string asks for encryption.
-    #[error("`sslmode=require` needs TLS, which this version can't speak to PostgreSQL; use a connection on this host or through a tunnel, with `sslmode=disable`")]
+    #[error(
+        "`sslmode=require` needs TLS, which this version can't speak to PostgreSQL; use a connection on this host or through a tunnel, with `sslmode=disable`"
+    )]
     NoTls,
 }
 

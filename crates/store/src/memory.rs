@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use engine::store::{
-    Accepted, Cursor, Fence, IdempotencyKey, KEY_KEPT, Lease, LeaseRequest, ListQuery, NewApplication, Positioned, Save, Store, StoreError,
+    Accepted, Cursor, Fence, IdempotencyKey, KEY_KEPT, Lease, LeaseRequest, ListQuery, NewApplication, Positioned,
+    Save, Store, StoreError,
 };
 use model::application::{Application, Wish};
 use model::event::{Event, EventKind};
@@ -84,7 +85,8 @@ impl Tables {
     }
 
     fn by_name(&self, kind: ApplicationKind, name: &str) -> Option<&Application> {
-        let named = |a: &&Application| a.id.kind() == kind && a.spec.name.as_deref() == Some(name) && rules::holds_name(a);
+        let named =
+            |a: &&Application| a.id.kind() == kind && a.spec.name.as_deref() == Some(name) && rules::holds_name(a);
         self.applications.values().find(named)
     }
 
@@ -181,7 +183,9 @@ impl Tables {
     }
 
     fn list_by_position(&self, kind: ApplicationKind, owner: Option<&UserName>, offset: u32, limit: u32) -> Positioned {
-        let all = || self.applications.values().filter(|a| a.id.kind() == kind && owner.is_none_or(|user| a.owner.user == *user));
+        let all = || {
+            self.applications.values().filter(|a| a.id.kind() == kind && owner.is_none_or(|user| a.owner.user == *user))
+        };
         let applications = all().skip(offset as usize).take(limit as usize).cloned().collect();
         Positioned { applications, total: all().count() as u64 }
     }
@@ -204,8 +208,15 @@ impl Tables {
         self.of_shard(shard).flat_map(|a| [rules::queued_at(a), a.wake_at()]).flatten().filter(|at| *at > now).min()
     }
 
-    fn expired(&self, shard: &Shard, ended_before: Option<Timestamp>, keep: Option<u64>, limit: u32) -> Vec<ApplicationId> {
-        let mut terminal: Vec<_> = self.of_shard(shard).filter_map(|a| Some((rules::retained_since(a)?, a.id))).collect();
+    fn expired(
+        &self,
+        shard: &Shard,
+        ended_before: Option<Timestamp>,
+        keep: Option<u64>,
+        limit: u32,
+    ) -> Vec<ApplicationId> {
+        let mut terminal: Vec<_> =
+            self.of_shard(shard).filter_map(|a| Some((rules::retained_since(a)?, a.id))).collect();
         terminal.sort();
         let total = terminal.len() as u64;
         terminal.truncate(limit as usize);
@@ -299,17 +310,34 @@ impl Store for MemoryStore {
         Ok(self.tables().list_by_position(kind, owner, offset, limit))
     }
 
-    async fn active(&self, shard: &Shard, after: Option<ApplicationId>, limit: u32) -> Result<Vec<Application>, StoreError> {
+    async fn active(
+        &self,
+        shard: &Shard,
+        after: Option<ApplicationId>,
+        limit: u32,
+    ) -> Result<Vec<Application>, StoreError> {
         let tables = self.tables();
         let wanted = |a: &&Application| a.state.is_active() && after.is_none_or(|after| a.id > after);
         Ok(tables.of_shard(shard).filter(wanted).take(limit as usize).cloned().collect())
     }
 
-    async fn queue(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Result<Vec<Application>, StoreError> {
+    async fn queue(
+        &self,
+        shard: &Shard,
+        now: Timestamp,
+        exclude: &[ApplicationId],
+        limit: u32,
+    ) -> Result<Vec<Application>, StoreError> {
         Ok(self.tables().queue(shard, now, exclude, limit))
     }
 
-    async fn due(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Result<Vec<Application>, StoreError> {
+    async fn due(
+        &self,
+        shard: &Shard,
+        now: Timestamp,
+        exclude: &[ApplicationId],
+        limit: u32,
+    ) -> Result<Vec<Application>, StoreError> {
         Ok(self.tables().due(shard, now, exclude, limit))
     }
 

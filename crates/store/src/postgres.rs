@@ -108,7 +108,9 @@ async fn look(readers: Arc<Readers>, newest_event: watch::Sender<EventId>) {
         interval.tick().await;
         match readers.read(LastEvent).await {
             Ok(newest) => group::publish(&newest_event, newest),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the store could not look for new events"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the store could not look for new events");
+            }
         }
     }
 }

@@ -52,7 +52,10 @@ fn read<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
     // A newer format may still parse as this one, so its number is looked at first.
     let Format { format } = serde_json::from_str(text).map_err(|error| unreadable(what, error))?;
     if format > FORMAT {
-        return Err(unreadable(what, format_args!("format {format} was written by a newer version; this one knows {FORMAT}")));
+        return Err(unreadable(
+            what,
+            format_args!("format {format} was written by a newer version; this one knows {FORMAT}"),
+        ));
     }
     serde_json::from_str(text).map_err(|error| unreadable(what, error))
 }

@@ -92,7 +92,10 @@ fn format_1_is_readable() {
     assert_eq!(*read_spec(SPEC).unwrap(), spec());
     let status = read_status(STATUS).unwrap();
     let Application { ready_at, ended_at, reason, attempts, .. } = application();
-    assert_eq!((status.ready_at, status.ended_at, status.reason, status.attempts), (ready_at, ended_at, reason, attempts));
+    assert_eq!(
+        (status.ready_at, status.ended_at, status.reason, status.attempts),
+        (ready_at, ended_at, reason, attempts)
+    );
     assert_eq!(read_event(EventId(5), EVENT).unwrap(), event());
 }
 
@@ -114,9 +117,11 @@ fn what_was_left_out_has_a_default() {
 #[test]
 fn other_texts_are_told_apart() {
     let told = |text: &str| read_status(text).err().unwrap().to_string();
-    let newer = "the store holds something unreadable: status: format 2 was written by a newer version; this one knows 1";
+    let newer =
+        "the store holds something unreadable: status: format 2 was written by a newer version; this one knows 1";
     assert_eq!(told(r#"{"format":2,"ready_at":"later"}"#), newer);
-    for (text, part) in [("", "EOF"), ("{}", "missing field `format`"), (r#"{"format":1}"#, "missing field `ready_at`")] {
+    for (text, part) in [("", "EOF"), ("{}", "missing field `format`"), (r#"{"format":1}"#, "missing field `ready_at`")]
+    {
         assert!(told(text).contains(part), "{text}: {}", told(text));
     }
     let odd = r#"{"format":1,"ready_at":5,"reason":{"code":"bad_luck"}}"#;

@@ -46,7 +46,11 @@ pub(crate) struct UsedKey {
 }
 
 /// What a key that was used before says to a request: the application to answer, or `None` when it may be used anew.
-pub(crate) fn replayed(used: &UsedKey, fingerprint: [u8; 32], at: Timestamp) -> Result<Option<ApplicationId>, StoreError> {
+pub(crate) fn replayed(
+    used: &UsedKey,
+    fingerprint: [u8; 32],
+    at: Timestamp,
+) -> Result<Option<ApplicationId>, StoreError> {
     match used.spent_at {
         Some(spent_at) if at >= spent_at.after(KEY_KEPT) => Ok(None),
         _ if used.fingerprint != fingerprint => Err(StoreError::KeyReused),
@@ -151,9 +155,15 @@ pub(crate) fn retained_since(application: &Application) -> Option<Timestamp> {
 }
 
 /// How many of `oldest` retention lets go: they are the oldest of `total`, in the order of their ends.
-pub(crate) fn expired_count(oldest: &[Timestamp], total: u64, ended_before: Option<Timestamp>, keep: Option<u64>) -> usize {
+pub(crate) fn expired_count(
+    oldest: &[Timestamp],
+    total: u64,
+    ended_before: Option<Timestamp>,
+    keep: Option<u64>,
+) -> usize {
     let excess = keep.map_or(0, |keep| total.saturating_sub(keep));
-    let lets_go = |(index, ended): (u64, &Timestamp)| index < excess || ended_before.is_some_and(|before| *ended < before);
+    let lets_go =
+        |(index, ended): (u64, &Timestamp)| index < excess || ended_before.is_some_and(|before| *ended < before);
     (0..).zip(oldest).take_while(|&pair| lets_go(pair)).count()
 }
 

@@ -15,7 +15,9 @@ pub(crate) mod value;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::store::{Accepted, Fence, Lease, LeaseRequest, ListQuery, NewApplication, Positioned, Save, Store, StoreError};
+use engine::store::{
+    Accepted, Fence, Lease, LeaseRequest, ListQuery, NewApplication, Positioned, Save, Store, StoreError,
+};
 use model::application::{Application, Wish};
 use model::event::Event;
 use model::id::{ApplicationId, ApplicationKind, EventId, HolderId, Shard, UserName};
@@ -107,16 +109,33 @@ impl<D: Driver> Store for SqlStore<D> {
         self.driver.read(query::ByPosition { kind, owner: owner.cloned(), offset, limit }).await
     }
 
-    async fn active(&self, shard: &Shard, after: Option<ApplicationId>, limit: u32) -> Result<Vec<Application>, StoreError> {
+    async fn active(
+        &self,
+        shard: &Shard,
+        after: Option<ApplicationId>,
+        limit: u32,
+    ) -> Result<Vec<Application>, StoreError> {
         self.driver.read(query::Active { shard: shard.clone(), after, limit }).await
     }
 
-    async fn queue(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Result<Vec<Application>, StoreError> {
+    async fn queue(
+        &self,
+        shard: &Shard,
+        now: Timestamp,
+        exclude: &[ApplicationId],
+        limit: u32,
+    ) -> Result<Vec<Application>, StoreError> {
         let (shard, exclude) = (shard.clone(), exclude.to_vec());
         self.driver.read(ByInstant { instant: Instant::Queued, shard, now, exclude, limit }).await
     }
 
-    async fn due(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Result<Vec<Application>, StoreError> {
+    async fn due(
+        &self,
+        shard: &Shard,
+        now: Timestamp,
+        exclude: &[ApplicationId],
+        limit: u32,
+    ) -> Result<Vec<Application>, StoreError> {
         let (shard, exclude) = (shard.clone(), exclude.to_vec());
         self.driver.read(ByInstant { instant: Instant::Wake, shard, now, exclude, limit }).await
     }

@@ -53,7 +53,8 @@ impl SqliteStore {
     fn start(mut connection: SqliteConnection, path: &Path) -> Result<Self, OpenError> {
         complete(migrate(&mut connection))??;
         let newest_event = watch::Sender::new(complete(LastEvent.run(&mut connection))??);
-        let writer = Writer::start(connection, newest_event.clone()).map_err(|error| OpenError::Database(error.into()))?;
+        let writer =
+            Writer::start(connection, newest_event.clone()).map_err(|error| OpenError::Database(error.into()))?;
         let readers = Arc::new(Readers::new(path));
         Ok(Self { driver: Sqlite { writer, readers, newest_event } })
     }
@@ -98,5 +99,7 @@ impl Driver for Sqlite {
 
 #[cfg(test)]
 mod full_tests;
+#[cfg(test)]
+mod leftover_tests;
 #[cfg(test)]
 mod plan_tests;

@@ -15,7 +15,10 @@ async fn nobody_else_may_read_its_files() {
     let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
     store.accept(batch()).await.unwrap();
     store.last_event().await.unwrap();
-    let modes: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().permissions().mode() & 0o777).collect();
+    let modes: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|file| file.unwrap().metadata().unwrap().permissions().mode() & 0o777)
+        .collect();
     assert_eq!(modes, [0o600; 3], "the file, its log and the log's index");
 }
 

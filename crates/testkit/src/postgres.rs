@@ -49,8 +49,10 @@ pub fn server() -> Result<&'static Server, String> {
 
 fn find_binaries() -> Result<PathBuf, String> {
     let named = std::env::var_os(BIN_VARIABLE).map(PathBuf::from);
-    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-    let packaged = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin"));
+    let on_path =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    let packaged =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin"));
     let complete = |bin: &PathBuf| ["initdb", "postgres"].iter().all(|program| bin.join(program).is_file());
     let mut candidates = named.into_iter().chain(on_path).chain(packaged);
     // A link's target, because `initdb` looks for `postgres` and its files beside itself.
@@ -134,8 +136,12 @@ impl Server {
 
 /// A folder that the account owns and can reach, which not every temporary folder is.
 fn make_folder(account: Option<&Account>) -> PathBuf {
-    let open = |folder: &Path| folder.ancestors().all(|parent| fs::metadata(parent).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0));
-    let reachable = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()].into_iter().find(|folder| account.is_none() || open(folder));
+    let open = |folder: &Path| {
+        folder.ancestors().all(|parent| fs::metadata(parent).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0))
+    };
+    let reachable = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]
+        .into_iter()
+        .find(|folder| account.is_none() || open(folder));
     let folder = reachable.unwrap().join(format!("lamplighter-postgres-{}", std::process::id()));
     fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
     if let Some(Account { uid, gid }) = account {
@@ -168,7 +174,8 @@ fn watched_server(bin: &Path, account: Option<&Account>, folder: &Path, port: u1
 fn wait_until_ready(folder: &Path) {
     let end = Instant::now() + START_PATIENCE;
     // The server writes its state into the last line of this file.
-    let ready = || fs::read_to_string(folder.join("data/postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with("ready"));
+    let ready =
+        || fs::read_to_string(folder.join("data/postmaster.pid")).is_ok_and(|text| text.trim_end().ends_with("ready"));
     while !ready() {
         let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
         assert!(Instant::now() < end, "PostgreSQL did not start: {}", log());

@@ -85,7 +85,9 @@ impl Session {
         }
         let live = match self.live.take() {
             Some(live) => live,
-            None if self.in_transaction => return Err(StoreError::unavailable("the connection was lost in a transaction")),
+            None if self.in_transaction => {
+                return Err(StoreError::unavailable("the connection was lost in a transaction"));
+            }
             None => connect(&self.config).await?,
         };
         Ok(self.live.insert(live))
@@ -221,7 +223,10 @@ fn owned(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
     let value = |(index, column): (usize, &tokio_postgres::Column)| match *column.type_() {
         Type::INT8 => row.try_get::<_, Option<i64>>(index).map(Value::from).map_err(corrupt),
         Type::TEXT => row.try_get::<_, Option<String>>(index).map(Value::from).map_err(corrupt),
-        Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(index).map(|bytes| bytes.map_or(Value::Null, Value::Bytes)).map_err(corrupt),
+        Type::BYTEA => row
+            .try_get::<_, Option<Vec<u8>>>(index)
+            .map(|bytes| bytes.map_or(Value::Null, Value::Bytes))
+            .map_err(corrupt),
         ref other => Err(corrupt(format_args!("column `{}` has the type {other}", column.name()))),
     };
     Ok(Row::new(row.columns().iter().enumerate().map(value).collect::<Result<_, _>>()?))

@@ -86,7 +86,9 @@ pub(crate) const fn kind_number(kind: ApplicationKind) -> i64 {
 pub(crate) fn application_id(row: i64) -> Result<ApplicationId, StoreError> {
     let kind = ApplicationKind::ALL.into_iter().find(|kind| (first_row(*kind)..end_row(*kind)).contains(&row));
     let number = u32::try_from(row & 0xffff_ffff).ok();
-    kind.zip(number).and_then(|(kind, number)| ApplicationId::new(kind, number)).ok_or_else(|| corrupt(format_args!("no application has row {row}")))
+    kind.zip(number)
+        .and_then(|(kind, number)| ApplicationId::new(kind, number))
+        .ok_or_else(|| corrupt(format_args!("no application has row {row}")))
 }
 
 /// Reads [`COLUMNS`].
@@ -102,7 +104,22 @@ pub(crate) fn application(row: &mut Row) -> Result<Application, StoreError> {
     let accepted_at = Timestamp::from_millis(row.int()?);
     let spec = record::read_spec(&row.text()?)?;
     let record::Status { ready_at, ended_at, reason, attempts } = record::read_status(&row.text()?)?;
-    Ok(Application { id, spec, owner, retry_of, backend, shard, state, reason, wish, attempts, accepted_at, ready_at, ended_at, version })
+    Ok(Application {
+        id,
+        spec,
+        owner,
+        retry_of,
+        backend,
+        shard,
+        state,
+        reason,
+        wish,
+        attempts,
+        accepted_at,
+        ready_at,
+        ended_at,
+        version,
+    })
 }
 
 /// Reads a page of [`COLUMNS`].

@@ -98,7 +98,10 @@ pub(crate) struct Transaction<'a, C> {
 
 impl<C: Writes> Transaction<'_, C> {
     async fn accept(&mut self, new: NewApplication) -> Result<Accepted, StoreError> {
-        let key = new.idempotency.as_ref().map(|IdempotencyKey { key, fingerprint }| (columns::key_of_owner(&new.owner, key), *fingerprint));
+        let key = new
+            .idempotency
+            .as_ref()
+            .map(|IdempotencyKey { key, fingerprint }| (columns::key_of_owner(&new.owner, key), *fingerprint));
         if let Some((key, fingerprint)) = key
             && let Some(known) = self.replay(key, fingerprint, new.at).await?
         {
@@ -122,7 +125,12 @@ impl<C: Writes> Transaction<'_, C> {
         Ok(Accepted::Created(application))
     }
 
-    async fn replay(&mut self, key: TextDigest, fingerprint: [u8; 32], at: Timestamp) -> Result<Option<Application>, StoreError> {
+    async fn replay(
+        &mut self,
+        key: TextDigest,
+        fingerprint: [u8; 32],
+        at: Timestamp,
+    ) -> Result<Option<Application>, StoreError> {
         let sql = "SELECT fingerprint, application, spent_at FROM keys WHERE digest = ?1";
         let Some(mut row) = self.connection.read_one(sql, vec![key.into()]).await? else { return Ok(None) };
         let used = UsedKey {

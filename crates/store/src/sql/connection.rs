@@ -40,7 +40,11 @@ pub(crate) trait Reads: Send {
     fn read(&mut self, sql: &str, values: Vec<Value>) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
 
     /// The only row of an answer, if there is one.
-    fn read_one(&mut self, sql: &str, values: Vec<Value>) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send {
+    fn read_one(
+        &mut self,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send {
         async { Ok(self.read(sql, values).await?.pop()) }
     }
 }

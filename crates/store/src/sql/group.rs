@@ -15,7 +15,11 @@ pub(crate) const GROUP_MAX: usize = 512;
 ///
 /// When something breaks the transaction, each command gets one of its own, so that the others don't suffer from
 /// one that is too large to be written.
-pub(crate) async fn serve(connection: &mut impl Writes, newest_event: &watch::Sender<EventId>, mut commands: Vec<Command>) {
+pub(crate) async fn serve(
+    connection: &mut impl Writes,
+    newest_event: &watch::Sender<EventId>,
+    mut commands: Vec<Command>,
+) {
     let result = run(connection, &mut commands).await;
     match result {
         Ok(newest) => {
@@ -28,7 +32,11 @@ pub(crate) async fn serve(connection: &mut impl Writes, newest_event: &watch::Se
             }
         }
         Err(Failure::BeforeCommit(broken) | Failure::InCommit(broken)) => {
-            tracing::warn!(commands = commands.len(), error = &*broken as &dyn std::error::Error, "the store could not write");
+            tracing::warn!(
+                commands = commands.len(),
+                error = &*broken as &dyn std::error::Error,
+                "the store could not write"
+            );
             commands.into_iter().for_each(|command| command.answer(Err(&broken)));
         }
     }

@@ -95,7 +95,11 @@ impl Ledger {
     }
 
     /// The lease of the shard.
-    pub(crate) async fn lease(&mut self, connection: &mut impl Reads, shard: &Shard) -> Result<Option<&StoredLease>, StoreError> {
+    pub(crate) async fn lease(
+        &mut self,
+        connection: &mut impl Reads,
+        shard: &Shard,
+    ) -> Result<Option<&StoredLease>, StoreError> {
         if !self.leases.contains_key(shard) {
             let stored = read_lease(connection, shard).await?;
             self.leases.insert(shard.clone(), stored);
@@ -104,11 +108,17 @@ impl Ledger {
     }
 
     /// Replaces the lease of the shard.
-    pub(crate) async fn set_lease(&mut self, connection: &mut impl Writes, shard: &Shard, lease: StoredLease) -> Result<(), StoreError> {
+    pub(crate) async fn set_lease(
+        &mut self,
+        connection: &mut impl Writes,
+        shard: &Shard,
+        lease: StoredLease,
+    ) -> Result<(), StoreError> {
         let sql = "INSERT INTO leases (shard, epoch, holder, expires_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (shard) DO UPDATE \
              SET epoch = excluded.epoch, holder = excluded.holder, expires_at = excluded.expires_at";
         let holder = lease.holder.as_ref().map(|holder| holder.as_str());
-        let values = vec![shard.as_str().into(), count(lease.epoch).into(), holder.into(), lease.expires_at.as_millis().into()];
+        let values =
+            vec![shard.as_str().into(), count(lease.epoch).into(), holder.into(), lease.expires_at.as_millis().into()];
         connection.write(sql, values).await?;
         self.leases.insert(shard.clone(), Some(lease));
         Ok(())

@@ -29,7 +29,10 @@ pub(crate) fn statement(query: &ListQuery, dialect: Dialect) -> (String, Vec<Val
     let sql = match (&guide, states.len()) {
         // One walk per state, merged: an index over states orders only within one of them.
         (Guide::States, 2..) => {
-            let arms: Vec<_> = states.iter().map(|state| format!("SELECT * FROM ({}) AS {state}", builder.walk(&guide, &[*state]))).collect();
+            let arms: Vec<_> = states
+                .iter()
+                .map(|state| format!("SELECT * FROM ({}) AS {state}", builder.walk(&guide, &[*state])))
+                .collect();
             let limit = builder.bind(query.limit);
             format!("{} ORDER BY accepted_at DESC, id DESC LIMIT {limit}", arms.join(" UNION ALL "))
         }

@@ -80,7 +80,9 @@ impl Query for ByPosition {
         let sql = "SELECT block, count FROM tallies WHERE scope = ?1 ORDER BY block";
         let blocks = reads.read(sql, vec![scope.into()]).await?;
         let place = find_position(blocks, self.offset)?;
-        let Some((block, skip)) = place.start else { return Ok(Positioned { applications: vec![], total: place.total }) };
+        let Some((block, skip)) = place.start else {
+            return Ok(Positioned { applications: vec![], total: place.total });
+        };
         let first = columns::first_row(self.kind) + block * BLOCK;
         let mut values = vec![first.into(), columns::end_row(self.kind).into(), self.limit.into(), count(skip).into()];
         let (index, owned) = match &self.owner {
@@ -90,7 +92,9 @@ impl Query for ByPosition {
             }
             None => (String::new(), ""),
         };
-        let sql = format!("SELECT {COLUMNS} FROM applications a{index} WHERE a.id >= ?1 AND a.id < ?2 {owned}ORDER BY a.id LIMIT ?3 OFFSET ?4");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM applications a{index} WHERE a.id >= ?1 AND a.id < ?2 {owned}ORDER BY a.id LIMIT ?3 OFFSET ?4"
+        );
         let applications = columns::applications(reads.read(&sql, values).await?)?;
         Ok(Positioned { applications, total: place.total })
     }
@@ -128,8 +132,12 @@ impl Query for Active {
 
     async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
         let after = self.after.map_or(-1, columns::row_id);
-        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.shard = ?1 AND a.active = 1 AND a.id > ?2 ORDER BY a.id LIMIT ?3");
-        columns::applications(reads.read(&sql, vec![self.shard.as_str().into(), after.into(), self.limit.into()]).await?)
+        let sql = format!(
+            "SELECT {COLUMNS} FROM applications a WHERE a.shard = ?1 AND a.active = 1 AND a.id > ?2 ORDER BY a.id LIMIT ?3"
+        );
+        columns::applications(
+            reads.read(&sql, vec![self.shard.as_str().into(), after.into(), self.limit.into()]).await?,
+        )
     }
 }
 
@@ -164,7 +172,9 @@ impl Query for ByInstant {
 
     async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
         let column = self.instant.column();
-        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.shard = ?1 AND a.{column} <= ?2 ORDER BY a.{column}, a.id LIMIT ?3");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM applications a WHERE a.shard = ?1 AND a.{column} <= ?2 ORDER BY a.{column}, a.id LIMIT ?3"
+        );
         // Those that are left out come on top, instead of a statement whose text depends on them.
         let limit = u64::from(self.limit) + self.exclude.len() as u64;
         let values = vec![self.shard.as_str().into(), self.now.as_millis().into(), count(limit).into()];
@@ -184,7 +194,9 @@ impl Query for NextDue {
     async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
         let mut next: Option<i64> = None;
         for column in [Instant::Queued, Instant::Wake].map(Instant::column) {
-            let sql = format!("SELECT a.{column} FROM applications a WHERE a.shard = ?1 AND a.{column} > ?2 ORDER BY a.{column} LIMIT 1");
+            let sql = format!(
+                "SELECT a.{column} FROM applications a WHERE a.shard = ?1 AND a.{column} > ?2 ORDER BY a.{column} LIMIT 1"
+            );
             let values = vec![self.0.as_str().into(), self.1.as_millis().into()];
             let found = reads.read_one(&sql, values).await?.map(|mut row| row.int()).transpose()?;
             next = next.into_iter().chain(found).min();

@@ -59,11 +59,14 @@ async fn one_command_that_fails_does_not_undo_the_others() {
     let trigger = "CREATE TRIGGER no_mallory BEFORE INSERT ON applications WHEN new.owner_user = 'mallory' \
          BEGIN SELECT RAISE(ABORT, 'not him'); END";
     complete(connection.script(trigger)).unwrap().unwrap();
-    let accept = |n: u32| store.accept(NewApplication { owner: owner(if n % 8 == 3 { "mallory" } else { "ada" }), ..batch() });
-    let (accepted, refused): (Vec<_>, Vec<_>) = join_all((0..64).map(accept)).await.into_iter().partition(Result::is_ok);
+    let accept =
+        |n: u32| store.accept(NewApplication { owner: owner(if n % 8 == 3 { "mallory" } else { "ada" }), ..batch() });
+    let (accepted, refused): (Vec<_>, Vec<_>) =
+        join_all((0..64).map(accept)).await.into_iter().partition(Result::is_ok);
     assert_eq!((accepted.len(), refused.len()), (56, 8));
     assert!(refused.iter().all(|refused| causes(refused.as_ref().unwrap_err()).contains("not him")));
-    let mut numbers: Vec<_> = accepted.iter().map(|accepted| accepted.as_ref().unwrap().application().id.number()).collect();
+    let mut numbers: Vec<_> =
+        accepted.iter().map(|accepted| accepted.as_ref().unwrap().application().id.number()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..56).collect::<Vec<_>>(), "what was undone took no numbers");
 }

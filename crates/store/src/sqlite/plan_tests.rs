@@ -41,7 +41,9 @@ fn check<Q: Query>(query: Q, index: &str) {
     drop(store);
     let plans = explained.plans.join("\n");
     // Walking an index over all applications in its order is right for a list without filters.
-    let walks = |line: &&str| line.starts_with("SCAN") && !line.starts_with("SCAN a USING INDEX applications_by_time") && !is_arm(line);
+    let walks = |line: &&str| {
+        line.starts_with("SCAN") && !line.starts_with("SCAN a USING INDEX applications_by_time") && !is_arm(line)
+    };
     assert_eq!(plans.lines().find(walks), None, "{plans}");
     assert!(plans.contains(index), "{index} is not used:\n{plans}");
     assert!(!plans.contains("TEMP B-TREE") || plans.contains("MERGE"), "{plans}");
@@ -58,7 +60,8 @@ fn shard() -> Shard {
 
 #[test]
 fn each_filter_of_a_list_has_its_index() {
-    let after = Cursor { accepted_at: Timestamp::from_millis(9), id: ApplicationId::new(ApplicationKind::Batch, 3).unwrap() };
+    let after =
+        Cursor { accepted_at: Timestamp::from_millis(9), id: ApplicationId::new(ApplicationKind::Batch, 3).unwrap() };
     let all = ListQuery { limit: 100, ..ListQuery::default() };
     let running = [State::Starting, State::Running].to_vec();
     let queries = [

@@ -36,7 +36,10 @@ impl Readers {
         tokio::task::spawn_blocking(read).await.map_err(StoreError::unavailable)?
     }
 
-    fn with_connection<T>(&self, read: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn with_connection<T>(
+        &self,
+        read: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle().pop();
         let mut connection = kept.map_or_else(|| SqliteConnection::open(&self.path, Access::Read), Ok)?;

@@ -32,7 +32,9 @@ struct Queued(Command, OwnedSemaphorePermit);
 impl Writer {
     pub(super) fn start(connection: SqliteConnection, newest_event: watch::Sender<EventId>) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel();
-        thread::Builder::new().name("store-writer".into()).spawn(move || write(connection, &commands, &newest_event))?;
+        thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write(connection, &commands, &newest_event))?;
         Ok(Self { queue, room: Arc::new(Semaphore::new(QUEUE_MAX)) })
     }
 

@@ -74,7 +74,9 @@ pub async fn a_key_outlives_its_application(lab: Lab) {
     assert!(matches!(replayed, Accepted::Replayed(_)), "it is there until it is removed");
     lab.store.remove(&fence, first.id, at(9)).await.unwrap();
     let kept = i64::try_from(KEY_KEPT.as_millis()).unwrap();
-    let again = async |digest, millis| outcome(&lab.store.accept(NewApplication { at: at(millis), ..keyed("k", digest) }).await);
+    let again = async |digest, millis| {
+        outcome(&lab.store.accept(NewApplication { at: at(millis), ..keyed("k", digest) }).await)
+    };
     assert_eq!((again(1, 10).await, again(2, 10).await), ("key spent", "key reused"));
     assert_eq!((again(1, 8 + kept).await, again(2, 9 + kept).await), ("key spent", "ok"));
     assert_eq!((again(1, 10 + kept).await, again(2, 10 + kept).await), ("key reused", "ok"));

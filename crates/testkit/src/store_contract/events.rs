@@ -92,7 +92,10 @@ pub async fn the_newest_event_moves_after_commits(lab: Lab) {
     lab.wish(id, Wish::Cancel).await;
     let seen = *newest.wait_for(|id| *id > EventId(1)).await.unwrap();
     assert_eq!(all_events(&lab).await.last().unwrap().id, seen);
-    assert_eq!(outcome(&lab.store.accept(engine::store::NewApplication { queue_max: Some(0), ..batch() }).await), "full");
+    assert_eq!(
+        outcome(&lab.store.accept(engine::store::NewApplication { queue_max: Some(0), ..batch() }).await),
+        "full"
+    );
     lab.fence().await;
     let reopened = lab.another().await;
     assert_eq!(*reopened.newest_event().borrow(), EventId(2), "a new gateway begins where the log ends");

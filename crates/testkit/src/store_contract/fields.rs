@@ -38,7 +38,8 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn time() -> impl Strategy<Value = Timestamp> {
-    prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0), 0..4_000_000_000_000_i64].prop_map(Timestamp::from_millis)
+    prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0), 0..4_000_000_000_000_i64]
+        .prop_map(Timestamp::from_millis)
 }
 
 fn duration() -> impl Strategy<Value = Duration> {
@@ -93,7 +94,8 @@ prop_compose! {
 }
 
 fn reasons() -> impl Strategy<Value = Reason> {
-    (0..ReasonCode::ALL.len(), option::of(text())).prop_map(|(code, evidence)| Reason { code: ReasonCode::ALL[code], evidence })
+    (0..ReasonCode::ALL.len(), option::of(text()))
+        .prop_map(|(code, evidence)| Reason { code: ReasonCode::ALL[code], evidence })
 }
 
 prop_compose! {

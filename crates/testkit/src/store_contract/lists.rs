@@ -179,7 +179,8 @@ async fn check_positions(lab: &Lab, all: &[Application], offsets: &[u32]) {
     for kind in ApplicationKind::ALL {
         for user in [None, Some("ada"), Some("bob"), Some("nobody")] {
             let user = user.map(|user| UserName::new(user).unwrap());
-            let mut of_kind: Vec<_> = all.iter().filter(|a| a.id.kind() == kind).map(|a| (a.id, &a.owner.user)).collect();
+            let mut of_kind: Vec<_> =
+                all.iter().filter(|a| a.id.kind() == kind).map(|a| (a.id, &a.owner.user)).collect();
             of_kind.retain(|(_, owner)| user.as_ref().is_none_or(|user| user == *owner));
             of_kind.sort();
             for &offset in offsets {
