@@ -94,8 +94,18 @@ async fn close_on_signal(closing: Closing) {
     closing.close();
 }
 
-async fn open_store(_config: &Config) -> anyhow::Result<DynStore> {
-    Ok(Arc::new(store::memory::MemoryStore::new()))
+async fn open_store(config: &Config) -> anyhow::Result<DynStore> {
+    match &config.store {
+        StoreConfig::Sqlite => {
+            let path = config.data_dir.join("lamplighter.db");
+            let opened = store::sqlite::SqliteStore::open(&path);
+            Ok(Arc::new(opened.with_context(|| format!("open the store {}", path.display()))?))
+        }
+        StoreConfig::Postgres(url) => {
+            let connected = store::postgres::PostgresStore::connect(url).await;
+            Ok(Arc::new(connected.context("connect to the store in PostgreSQL")?))
+        }
+    }
 }
 
 fn local_backend(config: &Config, data: &DataDir) -> anyhow::Result<LocalBackend> {
