@@ -3,6 +3,7 @@
 //! Start with [`run`]. [`request`] turns the command line into what the API takes, without touching anything;
 //! [`session`] sends it, follows it, and passes signals on. [`super::arrange`] has told the two kinds of flags apart before.
 
+mod changes;
 mod help;
 mod request;
 mod session;

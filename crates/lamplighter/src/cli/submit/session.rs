@@ -10,12 +10,13 @@ use api::application::State;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Flags;
+use super::changes::Changes;
 use crate::cli::failure::Failure;
 use crate::cli::follow::{Layout, Printer, follow};
 use crate::cli::screen::note;
 use crate::cli::table::printable;
 use crate::cli::{Context, Format, show, view};
-use crate::client::{Answer, Client, Received, Subscription};
+use crate::client::{Answer, Client};
 
 /// Submits `create`, follows it unless told otherwise, and returns the exit code.
 ///
@@ -46,7 +47,7 @@ pub(super) async fn run(
         note(&format!("submitted {id}"));
     }
     let watched = context.screen.notes_seen && !flags.quiet;
-    let changes = watched.then(|| context.client.follow_events(&id));
+    let changes = watched.then(|| Changes::new(&context.client, &id));
     let following = Following { client: &context.client, id: &id, changes, watched, quiet: flags.quiet };
     following.run(interrupts).await
 }
@@ -88,7 +89,7 @@ struct Following<'a> {
     client: &'a Client,
     id: &'a str,
     /// State changes, where a person sees them.
-    changes: Option<Subscription>,
+    changes: Option<Changes>,
     /// Whether a person sees our notes, and wants them.
     watched: bool,
     quiet: bool,
@@ -109,7 +110,7 @@ impl Following<'_> {
                         return Ok(code);
                     }
                 },
-                told = next_change(&mut self.changes) => self.tell(&told),
+                change = next(&mut self.changes) => note(&printable(&change)),
             }
         };
         Ok(self.end(ended.as_ref(), &interrupts))
@@ -137,14 +138,6 @@ impl Following<'_> {
         });
     }
 
-    fn tell(&self, event: &api::Event) {
-        if event.kind == "state" && !event.state.is_terminal() {
-            let again = if event.attempt > 1 { format!(" (attempt {})", event.attempt) } else { String::new() };
-            let sentence = view::sentence(event.state, event.reason.as_ref());
-            note(&printable(&format!("{} {sentence}{again}", self.id)));
-        }
-    }
-
     fn end(&self, ended: Option<&api::Application>, interrupts: &Interrupts) -> u8 {
         let Some(application) = ended else {
             note(&format!("{} was removed", self.id));
@@ -168,20 +161,11 @@ impl Following<'_> {
     }
 }
 
-/// The next event; never, when there are none to come. What can't be followed is no loss: the end is known without.
-async fn next_change(changes: &mut Option<Subscription>) -> api::Event {
-    while let Some(subscription) = changes {
-        match subscription.next().await {
-            Ok(Received::Message(message)) => {
-                if let Ok(event) = serde_json::from_str(&message.data) {
-                    return event;
-                }
-            }
-            Ok(Received::Lost) => {}
-            Err(_) => *changes = None,
-        }
+async fn next(changes: &mut Option<Changes>) -> String {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
     }
-    std::future::pending().await
 }
 
 /// Ctrl-C and SIGTERM, and which came first.
