@@ -24,6 +24,7 @@ use super::gateway::Gateway;
 use super::laws::Laws;
 use super::scenario::{Wanted, What};
 use super::{Fault, Faults, Run, Sabotage};
+use crate::chance::Chance;
 
 /// How long a run may take by its own clock.
 const LIMIT: Duration = Duration::from_secs(1_200);
@@ -516,23 +517,5 @@ fn brief(input: &Input) -> String {
         Input::Done(token, Outcome::Loaded(applications)) => format!("#{}: loaded {}", token.0, applications.len()),
         Input::Done(token, Outcome::LoadedOne(one)) => format!("#{}: loaded {:?}", token.0, one.as_ref().map(|it| it.version)),
         input => format!("{input:?}"),
-    }
-}
-
-/// Repeatable chance: SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number from `low` to `high`, both included.
-    fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
     }
 }
