@@ -199,7 +199,9 @@ impl DataDir {
         builder.recursive(true).mode(0o700);
         builder.create(path).with_context(|| format!("create the data folder {}", path.display()))?;
         let lock = private(&path.join("lock"))?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        // Not `flock`: a process that was just forked would share that until it runs its own program, and keep a
+        // gateway out that is started right after this one was killed.
+        rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
             .with_context(|| format!("another gateway uses the data folder {}; choose another with --data-dir", path.display()))?;
         Ok(Self { instance: instance(&path.join("instance"))?, _lock: lock })
     }
