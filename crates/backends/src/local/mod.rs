@@ -3,6 +3,9 @@
 //! Start with [`LocalBackend`], then `attempt_dir`, which lists the files through which gateway and supervisor
 //! understand each other. `plan` decides how a driver is started, `supervisor` is the other process, `look` tells
 //! from an attempt's folder where it stands, `watch` waits for its end.
+//!
+//! Supervisors leave the gateway's session but not its control group: a service manager that ends the gateway must
+//! be told to end that process alone (systemd: `KillMode=process`), or it ends the drivers too.
 
 mod attempt_dir;
 mod installation;

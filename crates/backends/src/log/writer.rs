@@ -171,3 +171,25 @@ fn first_line_bytes(lines: &[u8]) -> usize {
 fn count_lines(lines: &[u8]) -> u64 {
     lines.iter().map(|&b| u64::from(b == b'\n')).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::log::{LogDir, LogQuery};
+
+    #[test]
+    fn what_could_not_be_written_is_told_once_writing_works_again() {
+        let dir = tempfile::tempdir().unwrap();
+        // The first segment can't be made, because something is there already.
+        std::fs::create_dir(dir.path().join(segment_name(1))).unwrap();
+        let mut writer = LogWriter::create(dir.path(), LogLimits { segment_bytes: 100, total_bytes: 1_000 }).unwrap();
+        let line = format!("{} stdout F lost or kept\n", super::super::now());
+        for _ in 0..3 {
+            writer.append(line.as_bytes());
+        }
+        let lines = LogDir::open(dir.path()).unwrap().unwrap().read(&LogQuery::default(), true).unwrap().lines();
+        let notice = format!("[… {} bytes of the log could not be written …]", line.len());
+        assert_eq!(lines, [notice.as_str(), "lost or kept", "lost or kept"]);
+    }
+}

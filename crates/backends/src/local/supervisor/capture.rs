@@ -8,8 +8,10 @@ use rustix::io::Errno;
 
 use crate::log::{Framer, LogWriter, Stream, now};
 
-/// Bytes read from a pipe at once.
-const READ_BYTES: usize = 256 * 1024;
+/// Bytes read from a pipe at once. Empty lines become forty times as large in the log, and that is held in memory.
+const READ_BYTES: usize = 64 * 1024;
+/// Bytes that a pipe holds: a larger one lets a chatty driver go on between two rounds.
+const PIPE_BYTES: usize = 256 * 1024;
 /// What is read in all from pipes that nobody should hold any more; a pipe never holds as much.
 const DRAIN_BYTES_MAX: usize = 8 << 20;
 /// The end of each stream that is kept to find out why the driver failed.
@@ -42,8 +44,8 @@ impl Capture {
     pub(super) fn attach(&mut self, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<()> {
         for (pipe, fd) in self.pipes.iter_mut().zip([stdout, stderr]) {
             rustix::io::ioctl_fionbio(&fd, true)?;
-            // A larger pipe lets a chatty driver go on between two rounds; it works without.
-            let _ = rustix::pipe::fcntl_setpipe_size(&fd, READ_BYTES);
+            // It works without, when the user's share of pipes is used up.
+            let _ = rustix::pipe::fcntl_setpipe_size(&fd, PIPE_BYTES);
             pipe.fd = Some(fd);
         }
         Ok(())
@@ -101,15 +103,13 @@ impl Pipe {
     fn read(&mut self, buffer: &mut [u8], mut take: impl FnMut(&mut Framer, &[u8])) -> usize {
         let Some(fd) = &self.fd else { return 0 };
         let length = match rustix::io::read(fd, &mut *buffer) {
-            Ok(0) => 0,
-            Ok(length) => length,
+            Ok(length) if length > 0 => length,
             Err(Errno::AGAIN | Errno::INTR) => return 0,
-            Err(_) => 0,
+            Ok(_) | Err(_) => {
+                self.fd = None;
+                return 0;
+            }
         };
-        if length == 0 {
-            self.fd = None;
-            return 0;
-        }
         let bytes = &buffer[..length];
         take(&mut self.framer, bytes);
         self.remember(&bytes[length.saturating_sub(TAIL_BYTES)..]);
