@@ -1,12 +1,12 @@
 -- Format 1 of the PostgreSQL store.
 
 CREATE TABLE applications (
-    id BIGINT PRIMARY KEY,         -- kind << 32 | number
+    id BIGINT PRIMARY KEY,          -- kind << 32 | number
     kind BIGINT NOT NULL,
     owner_user TEXT NOT NULL,
     owner_tenant TEXT NOT NULL,
-    accepted_at BIGINT NOT NULL,   -- all instants in milliseconds since 1970
-    name BYTEA,                      -- digests: texts of any length stand in `spec`
+    accepted_at BIGINT NOT NULL,    -- all instants in milliseconds since 1970
+    name BYTEA,                     -- keys for lookup; the texts stand in `spec`
     external_id BYTEA,
     backend TEXT NOT NULL,
     shard TEXT NOT NULL,
@@ -14,16 +14,16 @@ CREATE TABLE applications (
     state TEXT NOT NULL,
     wish TEXT NOT NULL,
     version BIGINT NOT NULL,
-    held_name BYTEA,                 -- while nobody else may have the name
-    queued_at BIGINT,              -- while it waits for its turn
-    wake_at BIGINT,                -- while somebody must look at it at an instant
-    retained_since BIGINT,         -- while retention counts it
-    active BIGINT,                 -- 1 while a driver may exist
+    held_name BYTEA,                -- while nobody else may have the name
+    queued_at BIGINT,               -- while it waits for its turn
+    wake_at BIGINT,                 -- while somebody must look at it at an instant
+    retained_since BIGINT,          -- while retention counts it
+    active BIGINT,                  -- 1 while a driver may exist
     status TEXT NOT NULL,
     spec TEXT NOT NULL
 );
 
-CREATE UNIQUE INDEX applications_by_held_name ON applications (held_name) WHERE held_name IS NOT NULL;
+CREATE UNIQUE INDEX applications_by_held_name ON applications (held_name, kind) WHERE held_name IS NOT NULL;
 CREATE INDEX applications_by_time ON applications (accepted_at, id);
 CREATE INDEX applications_by_kind ON applications (kind, accepted_at, id);
 CREATE INDEX applications_by_state ON applications (state, accepted_at, id);
@@ -46,10 +46,10 @@ CREATE TABLE labels (
 );
 
 CREATE TABLE keys (
-    digest BYTEA PRIMARY KEY,        -- of owner and idempotency key
+    digest BYTEA PRIMARY KEY,       -- of owner and idempotency key
     fingerprint BYTEA NOT NULL,
     application BIGINT NOT NULL,
-    spent_at BIGINT                -- when its application was removed
+    spent_at BIGINT                 -- when its application was removed
 );
 CREATE INDEX keys_by_application ON keys (application);
 CREATE INDEX keys_spent ON keys (spent_at) WHERE spent_at IS NOT NULL;

@@ -6,7 +6,7 @@ CREATE TABLE applications (
     owner_user TEXT NOT NULL,
     owner_tenant TEXT NOT NULL,
     accepted_at INTEGER NOT NULL,   -- all instants in milliseconds since 1970
-    name BLOB,                      -- digests: texts of any length stand in `spec`
+    name BLOB,                      -- keys for lookup; the texts stand in `spec`
     external_id BLOB,
     backend TEXT NOT NULL,
     shard TEXT NOT NULL,
@@ -23,7 +23,7 @@ CREATE TABLE applications (
     spec TEXT NOT NULL
 );
 
-CREATE UNIQUE INDEX applications_by_held_name ON applications (held_name) WHERE held_name IS NOT NULL;
+CREATE UNIQUE INDEX applications_by_held_name ON applications (held_name, kind) WHERE held_name IS NOT NULL;
 CREATE INDEX applications_by_time ON applications (accepted_at);
 CREATE INDEX applications_by_kind ON applications (kind, accepted_at);
 CREATE INDEX applications_by_state ON applications (state, accepted_at);

@@ -125,7 +125,9 @@ pub(crate) fn grant(request: &LeaseRequest, stored: Option<&StoredLease>) -> Opt
     let epoch = stored.map_or(0, |lease| lease.epoch);
     let renews = ours && request.renew == Some(epoch);
     let epoch = if renews { epoch } else { epoch + 1 };
-    let expires_at = request.now.after(request.ttl);
+    // A renewal that was long on its way takes nothing back.
+    let known = stored.filter(|_| renews).map_or(Timestamp::EPOCH, |lease| lease.expires_at);
+    let expires_at = request.now.after(request.ttl).max(known);
     let fence = Fence { shard: request.shard.clone(), epoch };
     let stored = StoredLease { epoch, holder: Some(request.holder.clone()), expires_at };
     Some((stored, Lease { fence, expires_at }))

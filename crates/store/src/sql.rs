@@ -9,6 +9,8 @@ pub(crate) mod connection;
 pub(crate) mod group;
 pub(crate) mod ledger;
 mod list;
+mod lookup;
+pub(crate) mod position;
 pub(crate) mod query;
 pub(crate) mod value;
 
@@ -106,7 +108,7 @@ impl<D: Driver> Store for SqlStore<D> {
         offset: u32,
         limit: u32,
     ) -> Result<Positioned, StoreError> {
-        self.driver.read(query::ByPosition { kind, owner: owner.cloned(), offset, limit }).await
+        self.driver.read(position::ByPosition { kind, owner: owner.cloned(), offset, limit }).await
     }
 
     async fn active(

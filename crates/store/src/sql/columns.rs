@@ -1,17 +1,16 @@
 //! How an application becomes a row and back.
 //!
 //! Besides what a query returns, a row carries what queries look for, derived here from the application: each of
-//! those columns is null where a partial index has nothing to say. Texts of unbounded length (name, external id,
-//! idempotency key) are looked up by digest, so that no index limits them.
+//! those columns is null where a partial index has nothing to say.
 
 use engine::store::StoreError;
 use model::application::Application;
-use model::id::{ApplicationId, ApplicationKind};
+use model::id::{ApplicationId, ApplicationKind, Shard, UserName};
 use model::principal::Owner;
 use model::state::State;
 use model::time::Timestamp;
-use sha2::{Digest, Sha256};
 
+use super::lookup::lookup_key;
 use super::value::{Row, Value, corrupt, count};
 use crate::{record, rules};
 
@@ -20,44 +19,19 @@ pub(crate) const COLUMNS: &str = "a.id, a.owner_user, a.owner_tenant, a.retry_of
      a.version, a.accepted_at, a.spec, a.status";
 
 /// The statement that [`inserted`] has the values for.
-pub(crate) const INSERT: &str = "INSERT INTO applications (id, kind, owner_user, owner_tenant, accepted_at, name, external_id, \
-     spec, backend, shard, retry_of, state, wish, version, status, held_name, queued_at, wake_at, \
+pub(crate) const INSERT: &str = "INSERT INTO applications (id, kind, owner_user, owner_tenant, accepted_at, name, held_name, \
+     external_id, spec, backend, shard, retry_of, state, wish, version, status, queued_at, wake_at, \
      retained_since, active) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
 
 /// The statement that [`changed`] has the values for.
-pub(crate) const UPDATE: &str = "UPDATE applications SET state = ?2, wish = ?3, version = ?4, status = ?5, held_name = ?6, \
-     queued_at = ?7, wake_at = ?8, retained_since = ?9, active = ?10 WHERE id = ?1";
+pub(crate) const UPDATE: &str = "UPDATE applications SET state = ?2, wish = ?3, version = ?4, status = ?5, \
+     queued_at = ?6, wake_at = ?7, retained_since = ?8, active = ?9 WHERE id = ?1";
+
+/// Frees the name of an application.
+pub(crate) const FREE_NAME: &str = "UPDATE applications SET held_name = NULL WHERE id = ?1";
 
 /// The statement that [`moved`] has the values for.
 pub(crate) const MOVE: &str = "UPDATE applications SET backend = ?2, shard = ?3, retry_of = ?4 WHERE id = ?1";
-
-/// Bytes of a digest: enough that nobody can find two texts with the same one.
-const DIGEST_BYTES: usize = 16;
-
-/// What stands for a text, or for several that belong together, in an index.
-pub(crate) type TextDigest = [u8; DIGEST_BYTES];
-
-/// The digest of `parts`; lengths go in too, so that no two lists of parts look alike.
-pub(crate) fn digest(parts: &[&str]) -> TextDigest {
-    let mut sha = Sha256::new();
-    for part in parts {
-        sha.update((part.len() as u64).to_le_bytes());
-        sha.update(part.as_bytes());
-    }
-    let mut short = [0; DIGEST_BYTES];
-    short.copy_from_slice(&sha.finalize()[..DIGEST_BYTES]);
-    short
-}
-
-/// What a name is held under: kinds have names of their own.
-pub(crate) fn name_of_kind(kind: ApplicationKind, name: &str) -> TextDigest {
-    digest(&[kind.as_str(), name])
-}
-
-/// What an idempotency key is stored under: keys of different owners never meet.
-pub(crate) fn key_of_owner(owner: &Owner, key: &str) -> TextDigest {
-    digest(&[owner.user.as_str(), owner.tenant.as_str(), key])
-}
 
 /// The row of an id. Rows have the order of ids, and each kind has a range of its own.
 pub(crate) fn row_id(id: ApplicationId) -> i64 {
@@ -127,16 +101,18 @@ pub(crate) fn applications(rows: Vec<Row>) -> Result<Vec<Application>, StoreErro
     rows.into_iter().map(|mut row| application(&mut row)).collect()
 }
 
-/// A new application as a row.
+/// A new application as a row; it holds its name.
 pub(crate) fn inserted(application: &Application) -> Result<Vec<Value>, StoreError> {
+    let name = application.spec.name.as_deref().map(lookup_key);
     let mut values = vec![
         row_id(application.id).into(),
         kind_number(application.id.kind()).into(),
         application.owner.user.as_str().into(),
         application.owner.tenant.as_str().into(),
         application.accepted_at.as_millis().into(),
-        application.spec.name.as_deref().map(|name| digest(&[name])).into(),
-        application.spec.external_id.as_deref().map(|id| digest(&[id])).into(),
+        name.clone().into(),
+        name.into(),
+        application.spec.external_id.as_deref().map(lookup_key).into(),
         record::write_spec(&application.spec)?.into(),
     ];
     values.extend(place(application));
@@ -161,15 +137,13 @@ fn place(application: &Application) -> [Value; 3] {
     [application.backend.as_str().into(), application.shard.as_str().into(), application.retry_of.map(row_id).into()]
 }
 
-fn status(application: &Application) -> Result<[Value; 9], StoreError> {
-    let name = application.spec.name.as_deref().filter(|_| rules::holds_name(application));
+fn status(application: &Application) -> Result<[Value; 8], StoreError> {
     let millis = |at: Option<Timestamp>| Value::from(at.map(Timestamp::as_millis));
     Ok([
         application.state.as_str().into(),
         application.wish.as_str().into(),
         count(application.version).into(),
         record::write_status(application)?.into(),
-        name.map(|name| name_of_kind(application.id.kind(), name)).into(),
         millis(rules::queued_at(application)),
         millis(application.wake_at()),
         millis(rules::retained_since(application)),
@@ -177,8 +151,23 @@ fn status(application: &Application) -> Result<[Value; 9], StoreError> {
     ])
 }
 
-/// Rows of one kind that share a tally; a page by position counts tallies first, then rows within one block.
-pub(crate) const BLOCK: i64 = 1_024;
+/// Numbers of one kind that share a tally. A page by position counts the tallies of large blocks first, then those of
+/// small ones within one of them, then rows.
+#[derive(Clone, Copy)]
+pub(crate) enum Block {
+    Large,
+    Small,
+}
+
+impl Block {
+    /// Rows of a block.
+    pub(crate) const fn size(self) -> i64 {
+        match self {
+            Self::Large => 32 * Self::Small.size(),
+            Self::Small => 1_024,
+        }
+    }
+}
 
 /// A number that is kept up to date instead of being counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,26 +178,32 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// How many applications of a shard are accepted.
-    pub(crate) fn queued(shard: &model::id::Shard) -> Self {
+    pub(crate) fn queued(shard: &Shard) -> Self {
         Self { scope: format!("queued:{shard}"), block: 0 }
     }
 
     /// How many applications of a shard retention looks at.
-    pub(crate) fn retained(shard: &model::id::Shard) -> Self {
+    pub(crate) fn retained(shard: &Shard) -> Self {
         Self { scope: format!("retained:{shard}"), block: 0 }
     }
 
     /// The scope of the tallies of all applications of a kind, or of those of one owner.
-    pub(crate) fn of_kind(kind: ApplicationKind, owner: Option<&model::id::UserName>) -> String {
-        owner.map_or_else(|| format!("kind:{kind}"), |owner| format!("owner:{kind}:{owner}"))
+    pub(crate) fn of_kind(kind: ApplicationKind, owner: Option<&UserName>, block: Block) -> String {
+        let size = block.size();
+        owner.map_or_else(|| format!("{size}:{kind}"), |owner| format!("{size}:{kind}:{owner}"))
     }
 }
 
 /// Every tally that an application is counted in.
 pub(crate) fn tallies(application: &Application) -> Vec<Tally> {
     let (kind, owner) = (application.id.kind(), &application.owner.user);
-    let block = i64::from(application.id.number()) / BLOCK;
-    let mut tallies = [None, Some(owner)].map(|owner| Tally { scope: Tally::of_kind(kind, owner), block }).to_vec();
+    let mut tallies = Vec::with_capacity(6);
+    for owner in [None, Some(owner)] {
+        for size in [Block::Large, Block::Small] {
+            let block = i64::from(application.id.number()) / size.size();
+            tallies.push(Tally { scope: Tally::of_kind(kind, owner, size), block });
+        }
+    }
     tallies.extend((application.state == State::Accepted).then(|| Tally::queued(&application.shard)));
     tallies.extend(rules::retained_since(application).map(|_| Tally::retained(&application.shard)));
     tallies

@@ -10,9 +10,10 @@ use model::id::{ApplicationId, HolderId};
 use model::time::Timestamp;
 use tokio::sync::oneshot;
 
-use super::columns::{self, COLUMNS, TextDigest};
+use super::columns::{self, COLUMNS};
 use super::connection::Writes;
 use super::ledger::Ledger;
+use super::lookup::{TextDigest, key_of_owner, lookup_key};
 use super::value::{Value, corrupt, count};
 use crate::record;
 use crate::rules::{self, UsedKey};
@@ -101,7 +102,7 @@ impl<C: Writes> Transaction<'_, C> {
         let key = new
             .idempotency
             .as_ref()
-            .map(|IdempotencyKey { key, fingerprint }| (columns::key_of_owner(&new.owner, key), *fingerprint));
+            .map(|IdempotencyKey { key, fingerprint }| (key_of_owner(&new.owner, key), *fingerprint));
         if let Some((key, fingerprint)) = key
             && let Some(known) = self.replay(key, fingerprint, new.at).await?
         {
@@ -160,8 +161,9 @@ impl<C: Writes> Transaction<'_, C> {
 
     async fn check_name(&mut self, new: &NewApplication) -> Result<(), StoreError> {
         let Some(name) = &new.spec.name else { return Ok(()) };
-        let values = vec![columns::name_of_kind(new.kind, name).into()];
-        let holder = self.connection.read_one("SELECT id FROM applications WHERE held_name = ?1", values).await?;
+        let values = vec![lookup_key(name).into(), columns::kind_number(new.kind).into()];
+        let holder =
+            self.connection.read_one("SELECT id FROM applications WHERE held_name = ?1 AND kind = ?2", values).await?;
         let Some(mut row) = holder else { return Ok(()) };
         Err(StoreError::NameTaken { name: name.clone(), holder: columns::application_id(row.int()?)? })
     }
@@ -210,6 +212,9 @@ impl<C: Writes> Transaction<'_, C> {
         self.connection.write(columns::UPDATE, columns::changed(after)?).await?;
         if let Some(values) = columns::moved(before, after) {
             self.connection.write(columns::MOVE, values).await?;
+        }
+        if rules::holds_name(before) && !rules::holds_name(after) {
+            self.connection.write(columns::FREE_NAME, vec![columns::row_id(after.id).into()]).await?;
         }
         self.ledger.count(Some(before), Some(after));
         Ok(())

@@ -5,8 +5,9 @@
 use engine::store::ListQuery;
 use model::state::State;
 
-use super::columns::{COLUMNS, digest, kind_number, row_id};
+use super::columns::{COLUMNS, kind_number, row_id};
 use super::connection::Dialect;
+use super::lookup::lookup_key;
 use super::value::Value;
 
 /// The filter whose index is walked.
@@ -120,8 +121,8 @@ impl Builder<'_> {
         };
         equal("kind", query.kind.map(|kind| kind_number(kind).into()));
         equal("backend", query.backend.as_ref().map(|backend| backend.as_str().into()));
-        equal("name", query.name.as_deref().map(|name| digest(&[name]).into()));
-        equal("external_id", query.external_id.as_deref().map(|id| digest(&[id]).into()));
+        equal("name", query.name.as_deref().map(|name| lookup_key(name).into()));
+        equal("external_id", query.external_id.as_deref().map(|id| lookup_key(id).into()));
         equal("owner_user", query.owner.as_ref().map(|user| user.as_str().into()));
         if let [state] = states {
             equal("state", Some(state.as_str().into()));

@@ -1,15 +1,16 @@
 //! Questions to the store, each answered by few rows of an index however many applications there are.
 
-use engine::store::{ListQuery, Positioned, StoreError};
+use engine::store::{ListQuery, StoreError};
 use model::application::Application;
 use model::event::Event;
-use model::id::{ApplicationId, ApplicationKind, EventId, Shard, UserName};
+use model::id::{ApplicationId, ApplicationKind, EventId, Shard};
 use model::time::Timestamp;
 
-use super::columns::{self, BLOCK, COLUMNS, Tally};
+use super::columns::{self, COLUMNS, Tally};
 use super::connection::Reads;
 use super::ledger::{EVENTS, read_tally};
 use super::list;
+use super::lookup::lookup_key;
 use super::value::{Row, Value, count};
 use crate::{record, rules};
 
@@ -42,8 +43,8 @@ impl Query for ByName {
     type Output = Option<Application>;
 
     async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.held_name = ?1");
-        one(reads.read_one(&sql, vec![columns::name_of_kind(self.0, &self.1).into()]).await?)
+        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.held_name = ?1 AND a.kind = ?2");
+        one(reads.read_one(&sql, vec![lookup_key(&self.1).into(), columns::kind_number(self.0).into()]).await?)
     }
 }
 
@@ -61,63 +62,6 @@ impl Query for List {
         let (sql, values) = list::statement(&self.0, R::DIALECT);
         columns::applications(reads.read(&sql, values).await?)
     }
-}
-
-#[derive(Clone)]
-pub(crate) struct ByPosition {
-    pub(crate) kind: ApplicationKind,
-    pub(crate) owner: Option<UserName>,
-    pub(crate) offset: u32,
-    pub(crate) limit: u32,
-}
-
-impl Query for ByPosition {
-    type Output = Positioned;
-    const SNAPSHOT: bool = true;
-
-    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
-        let scope = Tally::of_kind(self.kind, self.owner.as_ref());
-        let sql = "SELECT block, count FROM tallies WHERE scope = ?1 ORDER BY block";
-        let blocks = reads.read(sql, vec![scope.into()]).await?;
-        let place = find_position(blocks, self.offset)?;
-        let Some((block, skip)) = place.start else {
-            return Ok(Positioned { applications: vec![], total: place.total });
-        };
-        let first = columns::first_row(self.kind) + block * BLOCK;
-        let mut values = vec![first.into(), columns::end_row(self.kind).into(), self.limit.into(), count(skip).into()];
-        let (index, owned) = match &self.owner {
-            Some(owner) => {
-                values.push(owner.as_str().into());
-                (R::DIALECT.indexed_by("applications_by_owner_and_id"), "AND a.owner_user = ?5 ")
-            }
-            None => (String::new(), ""),
-        };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM applications a{index} WHERE a.id >= ?1 AND a.id < ?2 {owned}ORDER BY a.id LIMIT ?3 OFFSET ?4"
-        );
-        let applications = columns::applications(reads.read(&sql, values).await?)?;
-        Ok(Positioned { applications, total: place.total })
-    }
-}
-
-/// Where a position is.
-struct Place {
-    /// The block it is in, and how many of the block come before it; `None` when it is beyond the end.
-    start: Option<(i64, u64)>,
-    total: u64,
-}
-
-fn find_position(blocks: Vec<Row>, offset: u32) -> Result<Place, StoreError> {
-    let mut place = Place { start: None, total: 0 };
-    for mut row in blocks {
-        let (block, length) = (row.int()?, row.count()?);
-        let before = u64::from(offset).checked_sub(place.total);
-        if place.start.is_none() {
-            place.start = before.filter(|before| *before < length).map(|before| (block, before));
-        }
-        place.total += length;
-    }
-    Ok(place)
 }
 
 #[derive(Clone)]

@@ -43,7 +43,7 @@ impl SqliteConnection {
             Access::Read => "PRAGMA query_only = ON; PRAGMA cache_size = -2048;",
             Access::Write => {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; \
-                 PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 33554432;"
+                 PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432;"
             }
         };
         inner.execute_batch(settings).map_err(failed)?;

@@ -1,14 +1,16 @@
 //! No question walks through all applications: SQLite's own plans say so.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use engine::store::{Cursor, ListQuery, StoreError};
-use model::id::{ApplicationId, ApplicationKind, BackendName, EventId, Shard, UserName};
+use engine::store::{Cursor, ListQuery, Store, StoreError};
+use model::id::{ApplicationId, ApplicationKind, BackendName, EventId, UserName};
 use model::state::State;
 use model::time::Timestamp;
+use testkit::store_contract::{batch, shard};
 
 use super::connection::{Access, SqliteConnection};
 use super::{SqliteStore, complete};
 use crate::sql::connection::{Dialect, Reads};
+use crate::sql::position::ByPosition;
 use crate::sql::query::{self, ByInstant, Instant, Query};
 use crate::sql::value::{Row, Value};
 
@@ -36,6 +38,12 @@ fn check<Q: Query>(query: Q, index: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     let store = SqliteStore::open(&path).unwrap();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(store.accept(batch()))
+        .unwrap();
     let mut explained = Explained { connection: SqliteConnection::open(&path, Access::Read).unwrap(), plans: vec![] };
     complete(query.run(&mut explained)).unwrap().unwrap();
     drop(store);
@@ -52,10 +60,6 @@ fn check<Q: Query>(query: Q, index: &str) {
 /// The result of a walk through one state, which the merge of walks reads.
 fn is_arm(line: &str) -> bool {
     State::ALL.iter().any(|state| line == format!("SCAN {state}"))
-}
-
-fn shard() -> Shard {
-    Shard::new("local/here").unwrap()
 }
 
 #[test]
@@ -93,6 +97,16 @@ fn the_engine_finds_its_work_by_index() {
     check(query::QueueLength(shard()), "SEARCH tallies USING PRIMARY KEY");
     check(query::Events(EventId(3), limit), "SEARCH events USING INTEGER PRIMARY KEY");
     check(query::LastEvent, "SEARCH counters USING PRIMARY KEY");
+}
+
+#[test]
+fn positions_are_found_by_tallies() {
+    for owner in [None, UserName::new("ada").ok()] {
+        check(
+            ByPosition { kind: ApplicationKind::Batch, owner, offset: 0, limit: 10 },
+            "SEARCH tallies USING PRIMARY KEY",
+        );
+    }
 }
 
 #[test]
