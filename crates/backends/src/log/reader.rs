@@ -35,11 +35,16 @@ impl LogDir {
         }
     }
 
-    /// Where the log ends now.
+    /// Where the log ends now: behind its last byte, for a new segment has nothing to read yet.
     pub(crate) fn end(&self) -> io::Result<LogCursor> {
-        let Some(&segment) = self.segments()?.last() else { return Ok(LogCursor::default()) };
-        let offset = self.open_segment(segment)?.map_or(Ok(0), |file| Ok::<_, io::Error>(file.metadata()?.len()))?;
-        Ok(LogCursor { segment, offset })
+        for segment in self.segments()?.into_iter().rev() {
+            let Some(file) = self.open_segment(segment)? else { continue };
+            let offset = file.metadata()?.len();
+            if offset > 0 {
+                return Ok(LogCursor { segment, offset });
+            }
+        }
+        Ok(LogCursor::default())
     }
 
     /// Reads a page; `complete` stays `false` unless `over` says that the log ended before this call.
