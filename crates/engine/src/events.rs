@@ -50,16 +50,18 @@ impl EventHub {
             if *stored.borrow_and_update() <= known && stored.changed().await.is_err() {
                 return;
             }
-            if let Err(error) = self.read_new(known).await {
+            let newest = *stored.borrow();
+            if let Err(error) = self.read_new(known, newest).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "read new events");
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             }
         }
     }
 
-    async fn read_new(&self, known: EventId) -> Result<(), StoreError> {
+    async fn read_new(&self, known: EventId, newest: EventId) -> Result<(), StoreError> {
         let events = self.store.events(known, BATCH).await?;
-        let Some(last) = events.last().map(|event| event.id) else { return Ok(()) };
+        // Nothing to read although there was something: it was trimmed already.
+        let last = events.last().map_or(newest, |event| event.id);
         self.recent().append(events);
         self.newest.send_replace(last);
         Ok(())

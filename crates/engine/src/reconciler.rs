@@ -288,7 +288,12 @@ impl Reconciler {
             self.general.push(purpose.clone());
         }
         self.flights.insert(token, purpose);
-        self.timers.set(Timer::Flight(token), now.after(self.settings.effect_timeout));
+        let patience = match self.flights.get(&token) {
+            // A lost answer must leave time to ask again before the lease runs out.
+            Some(Purpose::Lease { .. }) => self.settings.lease_ttl / 5,
+            _ => self.settings.effect_timeout,
+        };
+        self.timers.set(Timer::Flight(token), now.after(patience));
         self.effects.push(Effect { token, action });
         token
     }

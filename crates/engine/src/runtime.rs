@@ -4,8 +4,9 @@ mod housekeeping;
 mod lane;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use model::application::{Application, Wish};
 use model::id::{ApplicationId, ApplicationKind, BackendName, HolderId, Shard, UserName};
@@ -13,19 +14,27 @@ use model::principal::Principal;
 use model::spec::{ATTEMPTS_MAX, ApplicationSpec};
 use model::state::State;
 use model::time::Timestamp;
+use tokio::task::JoinSet;
 
 use crate::backend::{DynBackend, Owned, Problem};
 use crate::events::EventHub;
-use crate::reconciler::Input;
 use crate::step::Policy;
 use crate::store::{Accepted, DynStore, IdempotencyKey, ListQuery, NewApplication, Positioned, StoreError};
 
 use self::lane::Lane;
 
-/// The time of the machine's clock.
+/// The time: the machine's clock, except that it never goes back while the process lives.
+///
+/// Timers, leases and time limits all hang on it; a clock that is set back would stop them until it has caught up.
 pub fn now() -> Timestamp {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static AHEAD: AtomicI64 = AtomicI64::new(i64::MIN);
+    let elapsed = i64::try_from(START.elapsed().as_millis()).unwrap_or(i64::MAX);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    let wall = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+    let ahead = wall.saturating_sub(elapsed);
+    let ahead = AHEAD.fetch_max(ahead, Ordering::Relaxed).max(ahead);
+    Timestamp::from_millis(elapsed.saturating_add(ahead))
 }
 
 /// What an engine is told once.
@@ -75,6 +84,23 @@ pub struct Engine {
     events: Arc<EventHub>,
     lanes: BTreeMap<BackendName, Lane>,
     default_backend: BackendName,
+    holder: HolderId,
+    /// What runs for as long as the engine: followers and housekeepers.
+    _background: JoinSet<()>,
+}
+
+/// Why an engine can't be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is nowhere to run anything.
+    #[error("no backend is configured")]
+    NoBackend,
+    /// Two backends have the same name.
+    #[error("two backends are named `{0}`")]
+    TwoBackends(BackendName),
+    /// The store can't be read.
+    #[error("read the store")]
+    Store(#[from] StoreError),
 }
 
 /// What a client wants to run.
@@ -152,24 +178,42 @@ impl Engine {
     /// and touches nothing that runs.
     ///
     /// # Errors
-    /// When the store can't be read.
-    ///
-    /// # Panics
-    /// When `options.backends` is empty.
-    pub async fn start(store: DynStore, options: EngineOptions) -> Result<Arc<Self>, StoreError> {
+    /// [`StartError`]; nothing was started then.
+    pub async fn start(store: DynStore, options: EngineOptions) -> Result<Arc<Self>, StartError> {
+        let names: Vec<&BackendName> = options.backends.iter().map(|it| it.backend.name()).collect();
+        let default_backend = names.first().map(|name| (*name).clone()).ok_or(StartError::NoBackend)?;
+        let is_twice = |name: &&&BackendName| names.iter().filter(|other| *other == *name).count() > 1;
+        if let Some(twice) = names.iter().find(is_twice) {
+            return Err(StartError::TwoBackends((*twice).clone()));
+        }
         let events = EventHub::new(Arc::clone(&store)).await?;
-        tokio::spawn(Arc::clone(&events).follow());
-        let default_backend = options.backends.first().map(|it| it.backend.name().clone());
-        #[expect(clippy::expect_used, reason = "stated above; the binary always configures one")]
-        let default_backend = default_backend.expect("at least one backend");
+        let mut background = JoinSet::new();
+        background.spawn(Arc::clone(&events).follow());
         let mut lanes = BTreeMap::new();
         for one in options.backends {
             let follow = options.shared_store.then(|| Arc::clone(&events));
             let lane = Lane::start(&store, &options.holder, options.policy, one, follow);
-            tokio::spawn(housekeeping::keep(Arc::clone(&store), lane.handle(), options.retention));
+            background.spawn(housekeeping::keep(Arc::clone(&store), lane.handle(), options.retention));
             lanes.insert(lane.name().clone(), lane);
         }
-        Ok(Arc::new(Self { store, events, lanes, default_backend }))
+        Ok(Arc::new(Self { store, events, lanes, default_backend, holder: options.holder, _background: background }))
+    }
+
+    /// Stops acting and gives the leases up, so that another gateway needn't wait for their end. What runs goes on.
+    pub async fn shut_down(&self) {
+        for lane in self.lanes.values() {
+            if let Some(fence) = lane.stop()
+                && let Err(error) = self.store.release(&fence, &self.holder).await
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "give the lease up");
+            }
+        }
+    }
+
+    /// Returns when the engine can't go on because of a fault of its own; the process should be started anew.
+    pub async fn broken(&self) {
+        let lanes: Vec<_> = self.lanes.values().map(|lane| Box::pin(lane.broken())).collect();
+        futures::future::select_all(lanes).await;
     }
 
     /// Stores a new application; it is durable when this answers.
@@ -195,10 +239,14 @@ impl Engine {
             idempotency: request.idempotency,
             queue_max: lane.queue_max(),
         };
-        let accepted = self.store.accept(new).await?;
-        // Also when it was accepted before: the engine may not have heard of it, and hearing twice is harmless.
-        lane.send(Input::Changed(Box::new(accepted.application().clone()))).await;
-        Ok(accepted)
+        let (store, lane) = (Arc::clone(&self.store), lane.handle());
+        complete(async move {
+            let accepted = store.accept(new).await?;
+            // Also when it was accepted before: the engine may not have heard of it, and hearing twice is harmless.
+            lane.send_own(accepted.application()).await;
+            Ok(accepted)
+        })
+        .await
     }
 
     fn unknown_backend(&self, name: BackendName) -> AcceptError {
@@ -249,13 +297,18 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn wish(&self, id: ApplicationId, wish: Wish) -> Result<Option<Application>, StoreError> {
-        let application = self.store.wish(id, wish, now()).await?;
-        if let Some(application) = &application
-            && let Some(lane) = self.lanes.get(&application.backend)
-        {
-            lane.send(Input::Changed(Box::new(application.clone()))).await;
-        }
-        Ok(application)
+        let store = Arc::clone(&self.store);
+        let lanes: Vec<_> = self.lanes.values().map(Lane::handle).collect();
+        complete(async move {
+            let application = store.wish(id, wish, now()).await?;
+            if let Some(application) = &application
+                && let Some(lane) = lanes.iter().find(|lane| *lane.backend.shard() == application.shard)
+            {
+                lane.send_own(application).await;
+            }
+            Ok(application)
+        })
+        .await
     }
 
     /// Accepts a new application that repeats an ended one; `None` when there is none of that id.
@@ -272,17 +325,23 @@ impl Engine {
         if !application.state.is_terminal() {
             return Err(AcceptError::NotRetryable { id, state: application.state });
         }
-        let mut spec = (*application.spec).clone();
         // Names are unique, and the one that it repeats keeps its own.
-        spec.name = spec.name.map(|name| format!("{name}-retry-of-{id}"));
-        let request = AcceptRequest {
-            kind: id.kind(),
-            spec,
-            backend: Some(application.backend),
-            retry_of: Some(id),
-            idempotency,
-        };
-        self.accept(principal, request).await.map(Some)
+        for name in retry_names(application.spec.name.as_deref()) {
+            let mut spec = (*application.spec).clone();
+            spec.name = name;
+            let request = AcceptRequest {
+                kind: id.kind(),
+                spec,
+                backend: Some(application.backend.clone()),
+                retry_of: Some(id),
+                idempotency: idempotency.clone(),
+            };
+            match self.accept(principal, request).await {
+                Err(AcceptError::Store(StoreError::NameTaken { .. })) => {}
+                answer => return answer.map(Some),
+            }
+        }
+        Ok(None)
     }
 
     /// Waits until the application has ended or is gone, at most for `limit`, and answers how it is then.
@@ -348,6 +407,28 @@ impl Engine {
         }
         Ok(statuses)
     }
+}
+
+/// Does a small piece of work to its end even if whoever asked for it went away meanwhile: what is stored must also
+/// be told.
+async fn complete<T, E>(work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    match tokio::spawn(work).await {
+        Ok(answer) => answer,
+        Err(error) => Err(StoreError::unavailable(error).into()),
+    }
+}
+
+/// Names for a retry of an application of that name, best first; the last is none at all.
+fn retry_names(name: Option<&str>) -> Vec<Option<String>> {
+    const SUFFIX: &str = "-retry-";
+    let Some(name) = name else { return vec![None] };
+    let is_ours = |tail: &str| !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_digit());
+    let base = name.rsplit_once(SUFFIX).filter(|(_, tail)| is_ours(tail)).map_or(name, |(base, _)| base);
+    (1..=20).map(|number| Some(format!("{base}{SUFFIX}{number}"))).chain([None]).collect()
 }
 
 fn limit_problems(spec: &ApplicationSpec) -> Vec<Problem> {

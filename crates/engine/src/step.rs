@@ -138,8 +138,7 @@ fn accepted(application: &Application, at: &Circumstances<'_>) -> Step {
 
 fn starting(application: &Application, knowledge: &Knowledge, at: &Circumstances<'_>) -> Step {
     if let Some(refusal) = &knowledge.refused {
-        let reason = Reason::with_evidence(ReasonCode::LaunchRefused, refusal);
-        return save(application, at, |next| settle(next, Ending::never_ran(reason, at.now), at.now));
+        return refused(application, knowledge, refusal, at);
     }
     if let Some(ending) = ending(knowledge, at.now) {
         return save(application, at, |next| settle(next, ending, at.now));
@@ -156,6 +155,21 @@ fn starting(application: &Application, knowledge: &Knowledge, at: &Circumstances
             }
         }),
         _ => look_again(application, knowledge, at, None),
+    }
+}
+
+/// The backend won't launch it. An earlier launch may still be on its way, so the attempt is made to end first.
+fn refused(application: &Application, knowledge: &Knowledge, refusal: &str, at: &Circumstances<'_>) -> Step {
+    let reason = || Reason::with_evidence(ReasonCode::LaunchRefused, refusal);
+    match &knowledge.observation {
+        Some(Observation::NeverRan) => {
+            save(application, at, |next| settle(next, Ending::never_ran(reason(), at.now), at.now))
+        }
+        Some(Observation::Exited(_) | Observation::Lost { .. }) => match ending(knowledge, at.now) {
+            Some(ending) => save(application, at, |next| settle(next, ending, at.now)),
+            None => Step::Done,
+        },
+        _ => stop(application, knowledge, at),
     }
 }
 
@@ -192,10 +206,13 @@ fn stopping(application: &Application, knowledge: &Knowledge, at: &Circumstances
             ending.reason = Reason::new(why);
             save(application, at, |next| conclude(next, ending, at.now))
         }
-        Some(Observation::Absent | Observation::NeverRan | Observation::Lost { .. }) => {
+        Some(Observation::NeverRan | Observation::Lost { .. }) => {
             save(application, at, |next| conclude(next, Ending::never_ran(Reason::new(why), at.now), at.now))
         }
-        None | Some(Observation::Pending | Observation::Running { .. }) => stop(application, knowledge, at),
+        // Absent is not enough: a launch may be on its way, and stopping is what keeps it from starting.
+        None | Some(Observation::Absent | Observation::Pending | Observation::Running { .. }) => {
+            stop(application, knowledge, at)
+        }
     }
 }
 

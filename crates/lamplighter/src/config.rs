@@ -37,7 +37,24 @@ pub(crate) enum StoreConfig {
     /// In a file of the data folder.
     Sqlite,
     /// In a PostgreSQL database.
-    Postgres(String),
+    Postgres(SecretUrl),
+}
+
+/// A URL that may hold a password: it prints as stars.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SecretUrl(String);
+
+impl SecretUrl {
+    /// The URL itself, for connecting.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// How the local backend runs drivers.
@@ -225,7 +242,7 @@ impl Reader<'_> {
         match (self.variables)("LAMPLIGHTER_STORE").or(file).as_deref() {
             None | Some("sqlite") => StoreConfig::Sqlite,
             Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                StoreConfig::Postgres(url.to_owned())
+                StoreConfig::Postgres(SecretUrl(url.to_owned()))
             }
             // The text may hold a password, so it isn't repeated.
             Some(_) => {
@@ -322,7 +339,7 @@ mod tests {
         check(
             "sparks:\n  '4': /opt/spark-4\n  '3.5': /opt/spark-3.5\n",
             &[("LAMPLIGHTER_STORE", "postgres://u@h/d")],
-            expect_test::expect![[r#"127.0.0.1:8998 Postgres("postgres://u@h/d") 10s [(SparkName("4"), "/opt/spark-4"), (SparkName("3.5"), "/opt/spark-3.5")]"#]],
+            expect_test::expect![[r#"127.0.0.1:8998 Postgres(***) 10s [(SparkName("4"), "/opt/spark-4"), (SparkName("3.5"), "/opt/spark-3.5")]"#]],
         );
     }
 
@@ -331,8 +348,17 @@ mod tests {
         check(
             "listen: 0.0.0.0:8998\nstore: mysql://secret\nsparks:\n  x: relative\nlocal:\n  stop_grace: soon\n",
             &[],
-            expect_test::expect![[r#""#]],
+            expect_test::expect![[r#"
+                error: listen: 0.0.0.0:8998 can be reached from other machines, and whoever reaches the gateway runs code as its user; listen on a loopback address such as 127.0.0.1:8998
+                error: store: must be `sqlite` or a URL like postgres://user@host:5432/database
+                error: sparks.x: relative must be an absolute path
+                error: local.stop_grace: time `soon` is not a whole number with a unit, such as 30s or 2h"#]],
         );
-        check("lisen: x\n", &[], expect_test::expect![[r#""#]]);
+        check("lisen: x\n", &[], expect_test::expect![[r#"
+            error: FILE: error: line 1 column 1: unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format
+             --> <input>:1:1
+              |
+            1 | lisen: x
+              | ^ unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format"#]]);
     }
 }

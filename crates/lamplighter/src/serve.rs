@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::backends::local::{Installations, LocalBackend, LocalConfig, SupervisorCommand, WorkPolicy, missing_files, notation_problems};
 use ::backends::log::{LogLimits, LogSource};
@@ -24,6 +25,9 @@ use crate::server::{self, App, AppState, Closing, ConnectionLimits, Hosts, LivyS
 
 /// The exit code for a wrong configuration (`EX_CONFIG` of sysexits).
 const EXIT_CONFIG: u8 = 78;
+
+/// The SQLite store in the data folder.
+const STORE_FILE: &str = "lamplighter.db";
 
 /// Serves until SIGTERM or SIGINT; what runs goes on running.
 pub(crate) fn run(args: &ServeArgs) -> ExitCode {
@@ -74,10 +78,15 @@ async fn serve_on_runtime(config: &Config, data: &DataDir) -> anyhow::Result<()>
     let backend = Arc::new(local_backend(config, data)?);
     let engine = Engine::start(store, engine_options(config, data, &backend)?).await.context("read the store")?;
     let closing = Closing::default();
-    let app = app(config, engine, backend, Hosts::new(listen, &config.allowed_hosts), closing.clone())?;
+    let app = app(config, Arc::clone(&engine), backend, Hosts::new(listen, &config.allowed_hosts), closing.clone())?;
     tokio::spawn(close_on_signal(closing.clone()));
+    let broken = Arc::new(AtomicBool::new(false));
+    tokio::spawn(close_when_broken(Arc::clone(&engine), closing.clone(), Arc::clone(&broken)));
     tracing::info!(%listen, data_dir = %config.data_dir.display(), "lamplighter serves");
     server::serve(listener, server::router(app), ConnectionLimits::default(), closing).await;
+    engine.shut_down().await;
+    // Started anew it takes everything up where it was; going on it would look after nothing.
+    anyhow::ensure!(!broken.load(Ordering::Relaxed), "the engine ended by a fault of its own; start the gateway again");
     tracing::info!("lamplighter ends; what runs goes on");
     Ok(())
 }
@@ -94,15 +103,21 @@ async fn close_on_signal(closing: Closing) {
     closing.close();
 }
 
+async fn close_when_broken(engine: Arc<Engine>, closing: Closing, broken: Arc<AtomicBool>) {
+    engine.broken().await;
+    broken.store(true, Ordering::Relaxed);
+    closing.close();
+}
+
 async fn open_store(config: &Config) -> anyhow::Result<DynStore> {
     match &config.store {
         StoreConfig::Sqlite => {
-            let path = config.data_dir.join("lamplighter.db");
+            let path = config.data_dir.join(STORE_FILE);
             let opened = store::sqlite::SqliteStore::open(&path);
             Ok(Arc::new(opened.with_context(|| format!("open the store {}", path.display()))?))
         }
         StoreConfig::Postgres(url) => {
-            let connected = store::postgres::PostgresStore::connect(url).await;
+            let connected = store::postgres::PostgresStore::connect(url.expose()).await;
             Ok(Arc::new(connected.context("connect to the store in PostgreSQL")?))
         }
     }
@@ -216,6 +231,9 @@ fn instance(path: &Path) -> anyhow::Result<uuid::Uuid> {
             text.trim().parse().with_context(|| format!("{} is damaged: it must hold a UUID", path.display()))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
+            let store = path.with_file_name(STORE_FILE);
+            // With another id nobody would look after what is stored.
+            anyhow::ensure!(!store.exists(), "{} is missing although {} is there; restore it", path.display(), store.display());
             let instance = uuid::Uuid::new_v4();
             let temporary = path.with_extension("new");
             let mut file = private(&temporary)?;
@@ -223,6 +241,9 @@ fn instance(path: &Path) -> anyhow::Result<uuid::Uuid> {
             writeln!(file, "{instance}")?;
             file.sync_all()?;
             std::fs::rename(&temporary, path)?;
+            if let Some(folder) = path.parent() {
+                File::open(folder)?.sync_all()?;
+            }
             Ok(instance)
         }
         Err(error) => Err(error).with_context(|| format!("read {}", path.display())),

@@ -3,6 +3,7 @@
 //! Active applications are all in memory; their number is bounded by the places. The queue isn't: its head is read
 //! when a place is free. What must be looked at because of a time is found in the store by that time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use model::application::Application;
@@ -16,6 +17,8 @@ use super::{Action, Outcome, Purpose, Reconciler};
 
 /// Applications read at once.
 const PAGE: u32 = 200;
+/// Applications in hand that aren't active: those that are to be cancelled, timed out or removed.
+const DUE_MAX: usize = 256;
 
 /// What is known about the applications that aren't in memory.
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ pub(super) struct Queue {
     next_due: NextDue,
     /// When to read again after the store failed.
     retry_at: Option<Timestamp>,
+    /// Applications that others changed and that are to be read.
+    pub(super) to_peek: BTreeSet<ApplicationId>,
 }
 
 /// The wait after the store failed to answer.
@@ -121,7 +126,7 @@ impl Reconciler {
             }
         }
         for application in applications {
-            self.adopt(application, now);
+            self.adopt(application, true, now);
         }
     }
 
@@ -141,7 +146,7 @@ impl Reconciler {
                 // An empty answer says that nobody waits; any other may have left some behind.
                 self.queue.unread |= !applications.is_empty();
                 for application in applications {
-                    self.adopt(application, now);
+                    self.adopt(application, false, now);
                 }
             }
             _ => {
@@ -155,8 +160,14 @@ impl Reconciler {
         if !self.queue.due_unread || self.is_under_way(|purpose| *purpose == Purpose::LoadDue) {
             return;
         }
+        let exclude = self.in_hand();
+        let room = u32::try_from(DUE_MAX.saturating_sub(exclude.len())).unwrap_or(PAGE).min(PAGE);
+        // However many are due, a bounded number is worked on; the rest is read when some of them are done.
+        if room == 0 {
+            return;
+        }
         self.queue.due_unread = false;
-        self.emit(Purpose::LoadDue, Action::LoadDue { now, exclude: self.in_hand(), limit: PAGE }, now);
+        self.emit(Purpose::LoadDue, Action::LoadDue { now, exclude, limit: room }, now);
     }
 
     pub(super) fn due_loaded(&mut self, outcome: Outcome, now: Timestamp) {
@@ -164,7 +175,7 @@ impl Reconciler {
             Outcome::Loaded(applications) => {
                 self.queue.due_unread |= !applications.is_empty();
                 for application in applications {
-                    self.adopt(application, now);
+                    self.adopt(application, false, now);
                 }
             }
             _ => {
@@ -207,12 +218,16 @@ impl Reconciler {
                 return;
             }
             // Nobody may overtake those who wait longer.
-            if self.queue.unread || self.places_free() == 0 {
+            let reading = self.is_under_way(|purpose| *purpose == Purpose::LoadQueue);
+            if self.queue.unread || reading || self.places_free() == 0 {
                 self.queue.unread = true;
                 return;
             }
         }
-        self.adopt(application, now);
+        if !application.state.is_active() && self.in_hand().len() >= DUE_MAX {
+            return self.queue.look_again();
+        }
+        self.adopt(application, false, now);
     }
 
     /// Remembers the instants at which the application will want attention.
@@ -232,7 +247,7 @@ impl Reconciler {
     }
 
     /// Takes an application in hand; one that could start gets a place if there is one.
-    fn adopt(&mut self, application: Application, now: Timestamp) {
+    fn adopt(&mut self, application: Application, reload: bool, now: Timestamp) {
         let id = application.id;
         if self.tasks.contains_key(&id) {
             return;
@@ -242,7 +257,7 @@ impl Reconciler {
         }
         let could_start = application.state == State::Accepted && !is_due(&application, now) && application.ready_at <= now;
         let has_place = could_start && self.places_free() > 0;
-        self.tasks.insert(id, Task::new(application, has_place));
+        self.tasks.insert(id, Task::new(application, has_place, reload));
         self.advance(id, now);
     }
 }

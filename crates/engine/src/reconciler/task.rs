@@ -14,6 +14,8 @@ use crate::step::{Circumstances, Knowledge, Step};
 
 /// The longest wait between two tries of an effect that keeps failing.
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Applications of others' making that wait to be read; beyond that everything is looked at.
+const PEEKS_MAX: usize = 1_000;
 /// The first wait.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 
@@ -38,20 +40,22 @@ enum Deed {
     Load,
     Save(Box<Application>),
     Remove,
-    Ask,
+    Launch,
+    Observe,
     Stop,
     Discard,
 }
 
 impl Task {
-    pub(super) fn new(application: Application, has_place: bool) -> Self {
+    /// `reload` says that the application may have changed since it was read.
+    pub(super) fn new(application: Application, has_place: bool, reload: bool) -> Self {
         Self {
             application,
             knowledge: Knowledge::default(),
             has_place,
             deed: None,
             newer: None,
-            reload: false,
+            reload,
             failures: 0,
             retry_at: None,
         }
@@ -76,12 +80,6 @@ impl Task {
         self.application = next;
     }
 
-    fn take_newer(&mut self) {
-        if let Some(newer) = self.newer.take().filter(|newer| newer.version > self.application.version) {
-            self.replace(*newer);
-        }
-    }
-
     /// Adds an observation to what is known. An end is final, and news that comes late doesn't take anything back.
     fn note(&mut self, observation: Observation, asked: bool, now: Timestamp) {
         use Observation::{Absent, Exited, Lost, NeverRan, Pending, Running};
@@ -97,9 +95,9 @@ impl Task {
         self.knowledge.observed_at = now;
     }
 
-    fn failed(&mut self, now: Timestamp) {
-        let wait = RETRY_MIN.saturating_mul(1 << self.failures.min(10)).min(RETRY_MAX);
-        self.failures += 1;
+    fn failed(&mut self, failures: u32, now: Timestamp) {
+        let wait = RETRY_MIN.saturating_mul(1 << failures.min(10)).min(RETRY_MAX);
+        self.failures = failures + 1;
         self.retry_at = Some(now.after(wait));
     }
 }
@@ -107,6 +105,9 @@ impl Task {
 impl Reconciler {
     /// Somebody saw the application stored like this.
     pub(super) fn learn(&mut self, application: Application, now: Timestamp) {
+        if application.shard != self.settings.shard {
+            return;
+        }
         let id = application.id;
         let Some(task) = self.tasks.get_mut(&id) else { return self.notice(application, now) };
         if application.version <= task.application.version {
@@ -127,8 +128,22 @@ impl Reconciler {
                 self.advance(id, now);
             }
             None => {
-                self.emit(Purpose::Peek, Action::Load(id), now);
+                self.queue.to_peek.insert(id);
+                self.peek(now);
             }
+        }
+    }
+
+    /// Reads one of the applications that others changed; the next when it is answered.
+    fn peek(&mut self, now: Timestamp) {
+        if self.queue.to_peek.len() > PEEKS_MAX {
+            self.queue.to_peek.clear();
+            return self.queue.look_again();
+        }
+        if !self.is_under_way(|purpose| *purpose == Purpose::Peek)
+            && let Some(id) = self.queue.to_peek.pop_first()
+        {
+            self.emit(Purpose::Peek, Action::Load(id), now);
         }
     }
 
@@ -139,6 +154,7 @@ impl Reconciler {
             // It may be one that waits or is due; looking at both finds it.
             _ => self.queue.look_again(),
         }
+        self.peek(now);
     }
 
     pub(super) fn observed(&mut self, attempt: AttemptId, observation: Observation, now: Timestamp) {
@@ -159,7 +175,10 @@ impl Reconciler {
             return self.timers.set(Timer::Task(id), at);
         }
         task.retry_at = None;
-        task.take_newer();
+        if let Some(newer) = task.newer.take() {
+            self.adopt_version(id, *newer);
+        }
+        let Some(task) = self.tasks.get_mut(&id) else { return };
         if task.reload {
             return self.perform(id, Deed::Load, Action::Load(id), now);
         }
@@ -189,8 +208,8 @@ impl Reconciler {
                 let next = Box::new(save.next.clone());
                 self.perform(id, Deed::Save(next), Action::Save(fence, save), now);
             }
-            Step::Launch(order) => self.perform(id, Deed::Ask, Action::Launch(order), now),
-            Step::Observe(attempt) => self.perform(id, Deed::Ask, Action::Observe(attempt), now),
+            Step::Launch(order) => self.perform(id, Deed::Launch, Action::Launch(order), now),
+            Step::Observe(attempt) => self.perform(id, Deed::Observe, Action::Observe(attempt), now),
             Step::Stop { attempt, grace } => self.perform(id, Deed::Stop, Action::Stop(attempt, grace), now),
             Step::Discard(attempt) => self.perform(id, Deed::Discard, Action::Discard(attempt), now),
             Step::Remove => self.perform(id, Deed::Remove, Action::Remove(fence, id, now), now),
@@ -242,33 +261,42 @@ impl Reconciler {
     pub(super) fn task_done(&mut self, id: ApplicationId, outcome: Outcome, now: Timestamp) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let Some(deed) = task.deed.take() else { return };
-        if !matches!(outcome, Outcome::Failed(_)) {
-            task.failures = 0;
-        }
+        let failures = std::mem::take(&mut task.failures);
         match (deed, outcome) {
-            (Deed::Save(next), Outcome::Applied) => self.saved(id, *next),
-            (Deed::Load, Outcome::LoadedOne(Some(application))) => self.reloaded(id, *application),
+            (Deed::Save(next), Outcome::Applied) => self.adopt_version(id, *next),
+            (Deed::Load, Outcome::LoadedOne(Some(application))) => {
+                task.reload = false;
+                self.adopt_version(id, *application);
+            }
             (Deed::Load, Outcome::LoadedOne(None)) | (Deed::Remove, Outcome::Applied) => return self.forget(id),
-            (Deed::Ask, Outcome::Observed(observation)) => task.note(observation, true, now),
-            (Deed::Ask, Outcome::Refused(why)) => task.knowledge.refused = Some(why),
+            // It was launched and isn't there: somebody else may be starting it, so not at once again.
+            (Deed::Launch, Outcome::Observed(Observation::Absent)) => task.failed(failures, now),
+            (Deed::Launch, Outcome::Refused(why)) => task.knowledge.refused = Some(why),
+            (Deed::Launch, Outcome::Observed(observation)) => task.note(observation, true, now),
+            (Deed::Observe, Outcome::Observed(observation)) => {
+                task.note(observation, true, now);
+                // What the user wants may have been missed, too.
+                task.reload = true;
+            }
             (Deed::Stop, Outcome::Observed(observation)) => {
                 task.knowledge.stop_issued_at = Some(now);
                 task.note(observation, true, now);
             }
             (Deed::Discard, Outcome::Applied) => task.knowledge.discarded += 1,
-            (Deed::Load | Deed::Ask | Deed::Stop | Deed::Discard, _) => task.failed(now),
+            (Deed::Load | Deed::Launch | Deed::Observe | Deed::Stop | Deed::Discard, _) => task.failed(failures, now),
             (Deed::Save(_) | Deed::Remove, Outcome::Conflict) => task.reload = true,
             // Nobody knows whether it was stored.
             (Deed::Save(_) | Deed::Remove, _) => {
                 task.reload = true;
-                task.failed(now);
+                task.failed(failures, now);
             }
         }
         self.advance(id, now);
     }
 
-    fn saved(&mut self, id: ApplicationId, next: Application) {
-        let Some(task) = self.tasks.get_mut(&id) else { return };
+    /// The application is stored like this; older news is ignored.
+    fn adopt_version(&mut self, id: ApplicationId, next: Application) {
+        let Some(task) = self.tasks.get_mut(&id).filter(|task| next.version > task.application.version) else { return };
         let held = task.holds_place();
         if let Some(attempt) = task.attempt() {
             self.by_attempt.remove(&attempt);
@@ -279,14 +307,6 @@ impl Reconciler {
         }
         if held && !task.holds_place() {
             self.queue.place_freed();
-        }
-    }
-
-    fn reloaded(&mut self, id: ApplicationId, application: Application) {
-        let Some(task) = self.tasks.get_mut(&id) else { return };
-        task.reload = false;
-        if application.version > task.application.version {
-            self.saved(id, application);
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Drives one reconciler: hands it inputs and the time, and performs what it wants done.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use model::application::Application;
 use model::event::EventKind;
-use model::id::{AttemptId, BackendName, HolderId};
+use model::id::{ApplicationId, AttemptId, BackendName, HolderId};
 use model::time::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use uuid::{NoContext, Uuid};
 
@@ -17,17 +19,29 @@ use crate::events::{EventHub, Subscription};
 use crate::perform::perform;
 use crate::reconciler::{Effect, Input, Outcome, Reconciler, Settings, Token};
 use crate::step::Policy;
-use crate::store::DynStore;
+use crate::store::{DynStore, Fence};
 
 /// Inputs that may wait; whoever sends more waits too.
 const INBOX: usize = 1_024;
+
+/// Own changes that are remembered.
+const OWN_MAX: usize = 1_024;
+/// How long after a change its event counts as the gateway's own.
+const OWN_FOR: Duration = Duration::from_secs(1);
+
+/// Applications that clients of this gateway changed, and when.
+type OwnChanges = Arc<Mutex<VecDeque<(ApplicationId, Instant)>>>;
+
+/// How long an effect is waited for; the reconciler gives it up a little earlier.
+const GIVEN_UP: Duration = Duration::from_secs(35);
 
 /// One backend with the engine that drives it.
 pub(super) struct Lane {
     handle: LaneHandle,
     queue_max: Option<u64>,
     places: usize,
-    driver: tokio::task::JoinHandle<()>,
+    driver: tokio::task::AbortHandle,
+    broken: watch::Receiver<bool>,
 }
 
 /// What others need of a lane.
@@ -36,6 +50,8 @@ pub(super) struct LaneHandle {
     pub(super) backend: DynBackend,
     pub(super) figures: Arc<Figures>,
     inbox: mpsc::Sender<Input>,
+    /// Applications that clients of this gateway changed a moment ago, whose events tell nothing new.
+    own: OwnChanges,
 }
 
 /// What a lane says of itself.
@@ -43,6 +59,7 @@ pub(super) struct LaneHandle {
 pub(super) struct Figures {
     ready: AtomicBool,
     active: AtomicUsize,
+    fence: Mutex<Option<Fence>>,
     pub(super) leftovers: Mutex<Vec<Owned>>,
 }
 
@@ -56,6 +73,18 @@ impl LaneHandle {
     pub(super) async fn send(&self, input: Input) {
         // A closed inbox means that the process is ending; what is stored will be found at the next start.
         let _ = self.inbox.send(input).await;
+    }
+
+    /// Tells of a change that this gateway made.
+    pub(super) async fn send_own(&self, application: &Application) {
+        {
+            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            if own.len() >= OWN_MAX {
+                own.pop_front();
+            }
+            own.push_back((application.id, Instant::now()));
+        }
+        self.send(Input::Changed(Box::new(application.clone()))).await;
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -76,7 +105,9 @@ impl Lane {
         settings.policy = policy;
         let (inbox, inputs) = mpsc::channel(INBOX);
         let figures = Arc::new(Figures::default());
-        let handle = LaneHandle { backend: Arc::clone(&backend), figures: Arc::clone(&figures), inbox };
+        let own = Arc::default();
+        let handle = LaneHandle { backend: Arc::clone(&backend), figures: Arc::clone(&figures), inbox, own };
+        let hints = follow.map(|hub| Hints { events: hub.subscribe(None), own: Arc::clone(&handle.own) });
         let driver = Driver {
             reconciler: Reconciler::new(settings, Box::new(new_attempt_id)),
             store: Arc::clone(store),
@@ -84,8 +115,26 @@ impl Lane {
             figures,
             under_way: JoinSet::new(),
         };
-        let driver = tokio::spawn(driver.run(inputs, follow.map(|hub| hub.subscribe(None))));
-        Self { handle, queue_max, places, driver }
+        let running = tokio::spawn(driver.run(inputs, hints));
+        let driver = running.abort_handle();
+        let (broke, broken) = watch::channel(false);
+        tokio::spawn(watch_driver(running, Arc::clone(&handle.figures), broke));
+        Self { handle, queue_max, places, driver, broken }
+    }
+
+    /// Stops acting; the fence of the lease that it held.
+    pub(super) fn stop(&self) -> Option<Fence> {
+        self.driver.abort();
+        self.handle.figures.ready.store(false, Ordering::Relaxed);
+        self.handle.figures.fence.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Returns when the driver ended by a fault.
+    pub(super) async fn broken(&self) {
+        let mut broken = self.broken.clone();
+        if broken.wait_for(|broken| *broken).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     pub(super) fn handle(&self) -> LaneHandle {
@@ -102,10 +151,6 @@ impl Lane {
 
     pub(super) const fn queue_max(&self) -> Option<u64> {
         self.queue_max
-    }
-
-    pub(super) async fn send(&self, input: Input) {
-        self.handle.send(input).await;
     }
 
     pub(super) fn not_ready(&self) -> Option<String> {
@@ -136,7 +181,7 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut events: Option<Subscription>) {
+    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut hints: Option<Hints>) {
         let mut changes = self.backend.take_changes();
         self.handle(Input::Tick);
         loop {
@@ -155,8 +200,8 @@ impl Driver {
                     None => return,
                 },
                 (attempt, observation) = next_change(&mut changes) => Input::Observed(attempt, observation),
-                hints = next_hints(&mut events) => {
-                    for hint in hints {
+                batch = next_hints(&mut hints) => {
+                    for hint in batch {
                         self.handle(hint);
                     }
                     continue;
@@ -171,6 +216,7 @@ impl Driver {
         let effects = self.reconciler.handle(input, now());
         self.figures.ready.store(self.reconciler.is_ready(), Ordering::Relaxed);
         self.figures.active.store(self.reconciler.places_taken(), Ordering::Relaxed);
+        *self.figures.fence.lock().unwrap_or_else(PoisonError::into_inner) = self.reconciler.fence().cloned();
         for effect in effects {
             self.spawn(effect);
         }
@@ -181,12 +227,40 @@ impl Driver {
         let store = Arc::clone(&self.store);
         let backend = Arc::clone(&self.backend);
         self.under_way.spawn(async move {
-            let outcome = perform(action, backend.shard(), &*store, &*backend).await;
+            let performed = tokio::time::timeout(GIVEN_UP, perform(action, backend.shard(), &*store, &*backend));
+            let outcome = performed.await.unwrap_or_else(|_| Outcome::Failed("no answer in time".into()));
             if let Outcome::Failed(why) | Outcome::Refused(why) = &outcome {
                 tracing::warn!(backend = %backend.name(), token = token.0, why, "an effect failed");
             }
             (token, outcome)
         });
+    }
+}
+
+/// Says so when the driver ends otherwise than by being stopped: nothing would be looked after any more.
+async fn watch_driver(running: tokio::task::JoinHandle<()>, figures: Arc<Figures>, broke: watch::Sender<bool>) {
+    if let Err(error) = running.await
+        && error.is_panic()
+    {
+        tracing::error!(error = &error as &dyn std::error::Error, "the engine ended by a fault of its own");
+        figures.ready.store(false, Ordering::Relaxed);
+        broke.send_replace(true);
+    }
+}
+
+/// What other gateways' clients changed.
+struct Hints {
+    events: Subscription,
+    own: OwnChanges,
+}
+
+impl Hints {
+    /// Whether the event is of a change that this gateway made, and so knows already.
+    fn is_own(&self, id: ApplicationId) -> bool {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = own.iter().position(|(known, _)| *known == id);
+        // A change that turned out to be none has no event; what is older than this may be someone else's.
+        position.and_then(|index| own.remove(index)).is_some_and(|(_, at)| at.elapsed() < OWN_FOR)
     }
 }
 
@@ -201,12 +275,13 @@ async fn next_change(changes: &mut Option<mpsc::Receiver<(AttemptId, Observation
 }
 
 /// Applications that clients of other gateways created or want otherwise.
-async fn next_hints(events: &mut Option<Subscription>) -> Vec<Input> {
-    let Some(events) = events else { return std::future::pending().await };
-    match events.next().await {
+async fn next_hints(hints: &mut Option<Hints>) -> Vec<Input> {
+    let Some(hints) = hints else { return std::future::pending().await };
+    match hints.events.next().await {
         Ok(batch) => batch
             .iter()
             .filter(|event| matches!(event.kind, EventKind::Accepted | EventKind::Wish(_)))
+            .filter(|event| !hints.is_own(event.application))
             .map(|event| Input::Hint(event.application))
             .collect(),
         Err(_) => {
