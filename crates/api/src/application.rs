@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::duration::SparkDuration;
-use model::spark_conf::REDACTED;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -207,13 +206,6 @@ impl From<&model::application::Application> for Application {
             retry_of: application.retry_of.map(|id| id.to_string()),
             attempts: application.attempts.iter().map(Attempt::from).collect(),
         }
-    }
-}
-
-impl Application {
-    /// Whether a value of [`Application::conf`] stands for a secret.
-    pub fn is_redacted(value: &str) -> bool {
-        value == REDACTED
     }
 }
 

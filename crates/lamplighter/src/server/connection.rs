@@ -101,11 +101,7 @@ async fn serve_connection(stream: TcpStream, router: Router, limits: ConnectionL
         TowerToHyperService::new(router.map_request(|request: http::Request<Incoming>| request.map(Body::new)));
     let io = TokioIo::new(PatientStream::new(stream, limits.write_timeout));
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_header_size(limits.head_bytes_max)
-        .half_close(true);
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_timeout).max_header_size(limits.head_bytes_max);
     let mut connection = pin!(builder.serve_connection(io, service));
     let ended = tokio::select! {
         ended = &mut connection => ended,

@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use model::principal::Principal;
+use tracing::Instrument as _;
 
 use super::AppState;
 use super::access::{Action, Object};
@@ -68,4 +69,11 @@ fn check(app: &AppState, action: Action, request: &Request) -> Result<(), Failur
     } else {
         Err(Failure::new(ProblemCode::Forbidden))
     }
+}
+
+/// Does what must not stop halfway when the client goes away or the limit of time is reached.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::spawn(work.in_current_span()).await.map_err(|_| Failure::new(ProblemCode::Internal))
 }

@@ -130,7 +130,7 @@ impl<'a> Player<'a> {
     /// Compares an answer with the recorded one.
     fn judge(&mut self, exchange: &Exchange, answer: &Answer) {
         let is_create = exchange.method == "POST" && answer.status == 201;
-        let racing = is_create || std::mem::replace(&mut self.just_created, is_create);
+        let racing = std::mem::replace(&mut self.just_created, is_create) || is_create;
         if is_create && exchange.answer.status == 201 {
             let recorded: Value = serde_json::from_slice(&exchange.answer.body).unwrap();
             self.remember_id(recorded["id"].as_u64().unwrap(), answer);

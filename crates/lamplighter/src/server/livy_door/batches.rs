@@ -128,7 +128,7 @@ pub(in crate::server) async fn delete(
 ) -> Result<Response, Refusal> {
     negotiate(&headers)?;
     let batch = find(&app, &principal, Action::DeleteApplication, &uri).await?;
-    if app.engine.wish(batch.id, Wish::Delete).await?.is_none() {
+    if app.wish(batch.id, Wish::Delete).await?.is_none() {
         return Err(Rejection::not_found(&query::segment(&uri, ID_SEGMENT)).into());
     }
     let gone = app.engine.wait_removed(batch.id, app.limits.delete_timeout).await?;

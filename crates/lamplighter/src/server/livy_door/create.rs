@@ -43,7 +43,7 @@ pub(super) async fn accept(
     let name = batch.name.clone();
     let (spec, backend) = specification(batch)?;
     let request = AcceptRequest { kind: ApplicationKind::Batch, spec, backend, retry_of: None, idempotency };
-    match app.engine.accept(principal, request).await {
+    match app.accept(principal, request).await? {
         Ok(accepted) => Ok(accepted),
         Err(AcceptError::Store(StoreError::NameTaken { .. })) => {
             Err(duplicate_name(app, &name.unwrap_or_default()).await.into())
@@ -74,10 +74,9 @@ fn specification(batch: CreateBatch) -> Result<(ApplicationSpec, Option<BackendN
     let mut conf = SparkConf::new();
     let mut ours = OurKeys::default();
     for (key, value) in livy::create::to_conf(&batch) {
+        let refuse = |problem: String| Rejection::rejected(format_args!("{key}: {problem}"));
         match key.strip_prefix(OUR_PREFIX) {
-            Some(ours_name) => {
-                ours.take(ours_name, &value).map_err(|problem| Rejection::rejected(format_args!("{key}: {problem}")))?
-            }
+            Some(name) => ours.take(name, &value).map_err(refuse)?,
             None => conf.set(key, value).map_err(Rejection::rejected)?,
         }
     }

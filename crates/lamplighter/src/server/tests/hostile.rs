@@ -18,10 +18,13 @@ struct Listening {
 
 impl Listening {
     async fn start() -> Self {
+        Self::start_with(ConnectionLimits::default()).await
+    }
+
+    async fn start_with(limits: ConnectionLimits) -> Self {
         let gateway = Gateway::start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let limits = ConnectionLimits { head_timeout: Duration::from_secs(5), ..ConnectionLimits::default() };
         let server = tokio::spawn(serve(listener, gateway.router.clone(), limits, gateway.app.closing.clone()));
         Self { gateway, address, server }
     }
@@ -50,6 +53,13 @@ impl Listening {
 
     async fn raw_status(&self, bytes: &[u8]) -> u16 {
         self.raw(bytes).await[9..12].parse().unwrap()
+    }
+
+    /// Sends the beginning of a request, and leaves it at that.
+    async fn begin(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
     }
 
     async fn is_well(&self) {
@@ -245,6 +255,60 @@ async fn what_is_hardly_http_is_answered() {
         assert!(status == expected || (is_refused(status) && what != "foreign target"), "{what}: {status}");
     }
     listening.is_well().await;
+    listening.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_ends_its_connection() {
+    let limits = ConnectionLimits { head_timeout: Duration::from_millis(100), ..ConnectionLimits::default() };
+    let listening = Listening::start_with(limits).await;
+    for begun in ["", "GET /batches HTTP/1.1\r\nHost: local", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        let mut stream = listening.begin(begun.as_bytes()).await;
+        // The last one is answered; then no second request comes.
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), begun.ends_with("\r\n\r\n"), "{begun:?}: {answer:?}");
+    }
+    listening.is_well().await;
+    listening.stop().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let limits = ConnectionLimits { connections_max: 2, ..ConnectionLimits::default() };
+    let listening = Listening::start_with(limits).await;
+    let first = listening.begin(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let mut second = listening.begin(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let mut head = [0; 12];
+    second.read_exact(&mut head).await.unwrap();
+    let mut third = listening.begin(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    drop(first);
+    third.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    drop((second, third));
+    listening.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_dropped() {
+    // With one place, nobody else is served before the one that stalls is gone.
+    let limits = ConnectionLimits {
+        connections_max: 1,
+        write_timeout: Duration::from_millis(100),
+        ..ConnectionLimits::default()
+    };
+    let listening = Listening::start_with(limits).await;
+    let id = listening.gateway.running(r#"{"resource":"/x.py"}"#).await;
+    let line = "x".repeat(1_000);
+    for _ in 0..50_000 {
+        listening.gateway.puppet.print(::backends::log::Stream::Stdout, &line);
+    }
+    let request = format!("GET /api/v1/applications/{id}/logs?follow=true HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut stalled = listening.begin(request.as_bytes()).await;
+    listening.is_well().await;
+    let mut received = Vec::new();
+    let _ = stalled.read_to_end(&mut received).await;
+    assert!(received.len() < 40_000_000, "{} bytes were kept for it", received.len());
     listening.stop().await;
 }
 

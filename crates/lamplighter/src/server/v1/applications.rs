@@ -1,6 +1,7 @@
 //! `/api/v1/applications`.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::create::CreateError;
@@ -22,7 +23,7 @@ use crate::server::access::Action;
 use crate::server::body::JsonBody;
 use crate::server::failure::{Failure, field_problem};
 use crate::server::query::Parameters;
-use crate::server::{App, AppState};
+use crate::server::{App, AppState, guard};
 
 /// Applications on a page when the client doesn't say.
 const PAGE_ITEMS: u32 = 100;
@@ -50,7 +51,7 @@ pub(in crate::server) async fn create(
         retry_of: None,
         idempotency,
     };
-    Ok(answer(&app.engine.accept(&principal, request).await?))
+    Ok(answer(&app.accept(&principal, request).await??))
 }
 
 fn refuse_body(error: CreateError) -> Failure {
@@ -206,7 +207,7 @@ pub(in crate::server) async fn cancel(
 }
 
 async fn wish(app: &App, id: model::id::ApplicationId, wish: Wish) -> Result<Application, Failure> {
-    app.engine.wish(id, wish).await?.ok_or_else(|| Failure::no_application(&id.to_string()))
+    app.wish(id, wish).await?.ok_or_else(|| Failure::no_application(&id.to_string()))
 }
 
 /// `DELETE /api/v1/applications/{id}`.
@@ -244,6 +245,7 @@ pub(in crate::server) async fn retry(
 ) -> Result<Response, Failure> {
     app.application(&principal, Action::RetryApplication, id).await?;
     let idempotency = idempotency_key(&headers, &[b"retry", id.to_string().as_bytes()])?;
-    let outcome = app.engine.retry(&principal, id, idempotency).await?;
+    let engine = Arc::clone(&app.engine);
+    let outcome = guard::to_its_end(async move { engine.retry(&principal, id, idempotency).await }).await??;
     outcome.as_ref().map(answer).ok_or_else(|| Failure::no_application(&id.to_string()))
 }

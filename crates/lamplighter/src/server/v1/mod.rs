@@ -6,15 +6,19 @@ pub(super) mod events;
 pub(super) mod logs;
 mod stream;
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
+use engine::runtime::{AcceptError, AcceptRequest};
+use engine::store::Accepted;
 use http::request::Parts;
-use model::application::Application;
+use model::application::{Application, Wish};
 use model::id::ApplicationId;
 use model::principal::Principal;
 
 use super::access::{Action, Object};
 use super::failure::Failure;
-use super::{App, AppState, query};
+use super::{App, AppState, guard, query};
 
 /// Which segment of `/api/v1/applications/{id}` is the id.
 const ID_SEGMENT: usize = 3;
@@ -44,6 +48,22 @@ impl FromRequestParts<AppState> for PathId {
 }
 
 impl App {
+    /// Stores a new application.
+    pub(super) async fn accept(
+        &self,
+        principal: &Principal,
+        request: AcceptRequest,
+    ) -> Result<Result<Accepted, AcceptError>, Failure> {
+        let (engine, principal) = (Arc::clone(&self.engine), principal.clone());
+        guard::to_its_end(async move { engine.accept(&principal, request).await }).await
+    }
+
+    /// Raises the user's wish; `None` when there is no such application.
+    pub(super) async fn wish(&self, id: ApplicationId, wish: Wish) -> Result<Option<Application>, Failure> {
+        let engine = Arc::clone(&self.engine);
+        Ok(guard::to_its_end(async move { engine.wish(id, wish).await }).await??)
+    }
+
     /// Whether `principal` may do `action` to this application.
     pub(super) fn permits(&self, principal: &Principal, action: Action, application: &Application) -> bool {
         self.access.authorise(principal, action, Object::ApplicationOf(&application.owner)).is_allowed()
