@@ -45,12 +45,7 @@ pub struct Options {
 impl Options {
     /// A gateway without configuration.
     pub fn new(binary: impl Into<PathBuf>, spark_home: impl Into<PathBuf>) -> Self {
-        Self {
-            binary: binary.into(),
-            spark_home: spark_home.into(),
-            config: String::new(),
-            environment: Vec::new(),
-        }
+        Self { binary: binary.into(), spark_home: spark_home.into(), config: String::new(), environment: Vec::new() }
     }
 }
 

@@ -48,14 +48,7 @@ fn all_applications(client: &Client) -> Result<Vec<Value>> {
     Ok(page["items"].as_array().context("a page")?.clone())
 }
 
-fn judge_job(
-    client: &Client,
-    jobs: &Jobs,
-    job: &Job,
-    id: &str,
-    runs: usize,
-    problems: &mut Vec<String>,
-) -> Result<()> {
+fn judge_job(client: &Client, jobs: &Jobs, job: &Job, id: &str, runs: usize, problems: &mut Vec<String>) -> Result<()> {
     let mut problem = |what: String| problems.push(format!("{id}, job {} ({:?}): {what}", job.number, job.fate));
     let runs_allowed = if job.exit_code().is_some() { 1..=1 } else { 0..=1 };
     if !runs_allowed.contains(&runs) {
