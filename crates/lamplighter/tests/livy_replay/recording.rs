@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// What was recorded.
 pub(crate) struct Recording {
@@ -13,8 +14,9 @@ pub(crate) struct Recording {
     pub(crate) differences: Vec<Difference>,
     /// `volatile.json`.
     pub(crate) volatile: Value,
-    /// The folder of the programs that the requests name.
+    /// The folder of the programs that the requests name: a copy, because Python leaves files beside its programs.
     pub(crate) jobs: PathBuf,
+    _jobs: TempDir,
 }
 
 /// One request and its answer.
@@ -74,11 +76,13 @@ impl Recording {
         let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
         let json = |name: &str| serde_json::from_str::<Value>(&read(name)).unwrap();
         let differences = json("differences.json");
+        let jobs = copy_of(&folder.join("jobs"));
         Self {
             exchanges: read("batch.jsonl").lines().map(|line| exchange(&serde_json::from_str(line).unwrap())).collect(),
             differences: differences["differences"].as_array().unwrap().iter().map(difference).collect(),
             volatile: json("volatile.json"),
-            jobs: folder.join("jobs"),
+            jobs: jobs.path().to_owned(),
+            _jobs: jobs,
         }
     }
 
@@ -95,6 +99,17 @@ impl Recording {
                 && entry.steps.as_ref().is_none_or(|steps| steps.contains(&exchange.step))
         })
     }
+}
+
+/// A copy of the files in a folder.
+fn copy_of(folder: &Path) -> TempDir {
+    let copy = tempfile::Builder::new().prefix("livy-jobs-").tempdir().unwrap();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
 }
 
 fn exchange(line: &Value) -> Exchange {
