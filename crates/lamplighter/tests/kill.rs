@@ -38,6 +38,18 @@ fn killed_at_any_instant_it_loses_nothing_and_repeats_nothing() {
     check(&plan(20_261_121, 80, 44));
 }
 
+#[test]
+fn on_postgresql_too() {
+    let server = match testkit::postgres::server() {
+        Ok(server) => server,
+        Err(missing) => return eprintln!("skipped: on_postgresql_too: {missing}"),
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut plan = plan(20_261_122, 24, 12);
+    plan.config += &format!("store: {}\n", runtime.block_on(server.database()));
+    check(&plan);
+}
+
 /// A gateway with one running application.
 struct Running {
     gateway: Gateway,
