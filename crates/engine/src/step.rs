@@ -140,6 +140,11 @@ fn starting(application: &Application, knowledge: &Knowledge, at: &Circumstances
     if let Some(refusal) = &knowledge.refused {
         return refused(application, knowledge, refusal, at);
     }
+    if knowledge.observation == Some(Observation::NeverRan) {
+        // Only a refused launch is made never to run in this state; the refusal itself went down with a crash.
+        let reason = Reason::with_evidence(ReasonCode::LaunchRefused, "the gateway's log before its last start tells why");
+        return save(application, at, |next| settle(next, Ending::never_ran(reason, at.now), at.now));
+    }
     if let Some(ending) = ending(knowledge, at.now) {
         return save(application, at, |next| settle(next, ending, at.now));
     }

@@ -101,9 +101,15 @@ impl Run {
         Self { scenario, seed, faults, sabotage: Sabotage::None }
     }
 
-    /// Runs it. The report tells how many effects there were, what went wrong, and the trace.
+    /// Runs it. The report tells how many effects there were and what went wrong; then it also has the trace.
     pub fn check(self) -> Report {
-        world::World::new(self).run()
+        let report = world::World::new(self, false).run();
+        if report.broken_law.is_some() { self.trace() } else { report }
+    }
+
+    /// Runs it and writes down what happens.
+    pub fn trace(self) -> Report {
+        world::World::new(self, true).run()
     }
 }
 

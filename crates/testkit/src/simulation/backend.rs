@@ -86,6 +86,11 @@ impl Drivers {
         news
     }
 
+    /// The attempts of an application whose drivers started, in order.
+    pub(super) fn starts_of(&self, id: ApplicationId) -> impl Iterator<Item = AttemptId> {
+        self.starts.iter().filter(move |(of, _)| *of == id).map(|(_, attempt)| *attempt)
+    }
+
     pub(super) fn running(&self) -> impl Iterator<Item = &SimAttempt> {
         self.attempts.values().filter(|attempt| attempt.ends_at().is_some())
     }
@@ -193,6 +198,9 @@ impl Backend for SimBackend {
 
     async fn launch(&self, order: LaunchOrder) -> Result<Observation, BackendError> {
         if !self.drivers().attempts.contains_key(&order.attempt.id) {
+            if self.drivers().driver(&order).refused {
+                return Err(BackendError::Refused("it is refused".into()));
+            }
             self.check_intent(&order);
             self.drivers().start(&order);
         }

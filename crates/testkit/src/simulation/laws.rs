@@ -11,6 +11,7 @@ use store::memory::MemoryStore;
 
 use super::backend::{Drivers, Phase};
 use super::scenario::Wanted;
+use super::Faults;
 use super::world::{Client, World, now};
 
 /// Follows the store's log and holds the laws against it.
@@ -25,6 +26,9 @@ impl Laws {
     /// Laws of every instant: legal transitions, final ends with reasons, no more active than places.
     pub(super) fn check_step(&mut self, store: &MemoryStore, shard: &Shard, places: usize) -> Option<String> {
         let events = now(store.events(self.last_event, 1_000)).unwrap_or_default();
+        if events.is_empty() {
+            return None;
+        }
         for event in events {
             if let Some(broken) = self.check_event(&event) {
                 return Some(broken);
@@ -71,11 +75,14 @@ impl Laws {
                 Ok(application) => application,
                 Err(error) => return Some(format!("reading {id}: {error}")),
             };
-            if let Err(broken) = check_application(id, application.as_ref(), client, wanted, &drivers) {
+            let checked = check_application(id, application.as_ref(), client, wanted, &drivers);
+            let undisturbed = world.run.faults == Faults::None;
+            let expected = || if undisturbed { check_plan(id, application.as_ref(), wanted, &drivers) } else { Ok(()) };
+            if let Err(broken) = checked.and_then(|()| expected()) {
                 return Some(broken);
             }
         }
-        None
+        if world.run.faults == Faults::None && world.run.scenario.gateways == 1 { check_order(&drivers) } else { None }
     }
 }
 
@@ -86,7 +93,8 @@ fn check_application(
     wanted: &Wanted,
     drivers: &Drivers,
 ) -> Result<(), String> {
-    let starts = drivers.starts.iter().filter(|(of, _)| *of == id).count();
+    check_retries(id, drivers)?;
+    let starts = drivers.starts_of(id).count();
     ensure(starts <= wanted.max_attempts as usize, || format!("{id} was started {starts} times"))?;
     let Some(application) = application else {
         ensure(client.wished == Some(Wish::Delete), || format!("{id} is lost"))?;
@@ -95,11 +103,44 @@ fn check_application(
     };
     ensure(application.state.is_terminal(), || format!("{id} never ended"))?;
     ensure(client.wished != Some(Wish::Delete), || format!("{id} was not deleted"))?;
-    for (_, attempt) in drivers.starts.iter().filter(|(of, _)| *of == id) {
-        let recorded = application.attempts.iter().any(|it| it.id == *attempt);
+    for attempt in drivers.starts_of(id) {
+        let recorded = application.attempts.iter().any(|it| it.id == attempt);
         ensure(recorded, || format!("{id} ran as attempt {attempt}, which is not recorded"))?;
     }
     check_truth(application, client, wanted, drivers)
+}
+
+/// Undisturbed, it ends as it was meant to.
+fn check_plan(id: ApplicationId, application: Option<&Application>, wanted: &Wanted, drivers: &Drivers) -> Result<(), String> {
+    let (Some((code, starts)), Some(application)) = (wanted.ends, application) else { return Ok(()) };
+    let found = (application.reason.as_ref().map(|reason| reason.code), drivers.starts_of(id).count());
+    ensure(found == (Some(code), starts), || format!("{id} ended {found:?} and not {:?}", (code, starts)))
+}
+
+/// Undisturbed, first starts are in the order of acceptance.
+fn check_order(drivers: &Drivers) -> Option<String> {
+    let mut first = Vec::new();
+    for (id, _) in &drivers.starts {
+        if !first.contains(id) {
+            first.push(*id);
+        }
+    }
+    (!first.is_sorted()).then(|| format!("they were started in the order {first:?}"))
+}
+
+/// Only a driver that was lost or killed is followed by another.
+fn check_retries(id: ApplicationId, drivers: &Drivers) -> Result<(), String> {
+    let starts: Vec<_> = drivers.starts_of(id).collect();
+    for earlier in starts.iter().rev().skip(1) {
+        let phase = drivers.attempts.get(earlier).map(|attempt| &attempt.phase);
+        let may_repeat = match phase {
+            Some(Phase::Lost(_)) => true,
+            Some(Phase::Ended(ended)) => matches!(ended.exit, Exit::Signal(_)) && !ended.stopped,
+            _ => false,
+        };
+        ensure(may_repeat, || format!("{id} was started again although its driver is {phase:?}"))?;
+    }
+    Ok(())
 }
 
 /// The stored end is what happened to the last driver.
@@ -122,6 +163,9 @@ fn check_truth(application: &Application, client: &Client, wanted: &Wanted, driv
             // Nothing is tried again for somebody who wants it ended.
             let exhausted = application.attempts.len() == wanted.max_attempts as usize || client.wished.is_some();
             matches!(last, Some(Phase::Lost(_))) && exhausted
+        }
+        (State::Failed, Some(ReasonCode::LaunchRefused)) => {
+            wanted.drivers.iter().any(|driver| driver.refused) && !matches!(last, Some(Phase::Running { .. }))
         }
         (State::Failed, Some(ReasonCode::RunTimeout)) => wanted.run_timeout_ms.is_some() && last.is_some(),
         (State::Failed, Some(ReasonCode::QueueTimeout)) => {

@@ -1,6 +1,7 @@
 //! Engines that are wrong on purpose: each must be found out, or the simulation proves nothing.
 
-use engine::backend::{AttemptRef, LaunchOrder};
+use engine::backend::{AttemptRef, LaunchOrder, Observation};
+use engine::reconciler::{Input, Outcome, Token};
 use engine::step::{Circumstances, Decide, Knowledge, Step, next_step};
 use model::application::Application;
 use model::state::State;
@@ -16,11 +17,21 @@ pub enum Sabotage {
     SkipFence,
     /// It doesn't look after drivers that it finds running after a restart.
     ForgetReattach,
+    /// It takes a launch that wasn't answered for one that never happened, for good.
+    TrustFailedLaunch,
+    /// It believes that everything it stores is stored.
+    TrustUncertainSave,
 }
 
 impl Sabotage {
     /// Every way to be wrong.
-    pub const ALL: [Self; 3] = [Self::ActBeforeStoring, Self::SkipFence, Self::ForgetReattach];
+    pub const ALL: [Self; 5] = [
+        Self::ActBeforeStoring,
+        Self::SkipFence,
+        Self::ForgetReattach,
+        Self::TrustFailedLaunch,
+        Self::TrustUncertainSave,
+    ];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -28,6 +39,8 @@ impl Sabotage {
             Self::ActBeforeStoring => "act-before-storing",
             Self::SkipFence => "skip-fence",
             Self::ForgetReattach => "forget-reattach",
+            Self::TrustFailedLaunch => "trust-failed-launch",
+            Self::TrustUncertainSave => "trust-uncertain-save",
         }
     }
 
@@ -38,9 +51,24 @@ impl Sabotage {
     /// The decision that the sabotaged engine makes.
     pub(super) fn decide(self) -> Decide {
         match self {
-            Self::None | Self::SkipFence => next_step,
+            Self::None | Self::SkipFence | Self::TrustFailedLaunch | Self::TrustUncertainSave => next_step,
             Self::ActBeforeStoring => launch_first,
             Self::ForgetReattach => never_look,
+        }
+    }
+}
+
+impl Sabotage {
+    /// What the sabotaged engine understands of what it is told.
+    pub(super) fn mishear(self, input: Input, is_launch: impl Fn(Token) -> bool) -> Input {
+        match input {
+            Input::Done(token, Outcome::Failed(_)) if self == Self::TrustFailedLaunch && is_launch(token) => {
+                Input::Done(token, Outcome::Observed(Observation::NeverRan))
+            }
+            Input::Done(token, Outcome::Failed(_) | Outcome::Conflict) if self == Self::TrustUncertainSave => {
+                Input::Done(token, Outcome::Applied)
+            }
+            input => input,
         }
     }
 }

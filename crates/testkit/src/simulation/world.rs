@@ -1,12 +1,12 @@
 //! The world of one run: time, chance, what is on its way, and who is alive.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::perform::perform;
-use engine::reconciler::{Action, Effect, Input, Outcome};
+use engine::reconciler::{Action, Effect, Input, Outcome, Token};
 use engine::store::{Accepted, IdempotencyKey, NewApplication, Store, StoreError};
 use futures::FutureExt;
 use model::application::{Application, Wish};
@@ -88,12 +88,15 @@ pub(super) struct World {
     unanswered: usize,
     effects: u32,
     newest_epoch: u64,
+    /// The effects that were launches.
+    launches: BTreeSet<(usize, u64, Token)>,
     laws: Laws,
-    trace: Vec<String>,
+    /// Lines are written only for those who want to read them.
+    trace: Option<Vec<String>>,
 }
 
 impl World {
-    pub(super) fn new(run: Run) -> Self {
+    pub(super) fn new(run: Run, traced: bool) -> Self {
         #[allow(clippy::unwrap_used, reason = "a constant that is spelled right")]
         let shard = Shard::new("simulated").unwrap();
         let decide = run.sabotage.decide();
@@ -113,8 +116,9 @@ impl World {
             unanswered: 0,
             effects: 0,
             newest_epoch: 0,
+            launches: BTreeSet::new(),
             laws: Laws::default(),
-            trace: Vec::new(),
+            trace: traced.then(Vec::new),
         };
         for gateway in 0..run.scenario.gateways {
             // The first gateway gets the lease, so that freezing it means something.
@@ -142,7 +146,7 @@ impl World {
             };
             self.step(next);
         };
-        Report { run: self.run, effects: self.effects, broken_law, trace: self.trace }
+        Report { run: self.run, effects: self.effects, broken_law, trace: self.trace.unwrap_or_default() }
     }
 
     fn broken_law(&mut self) -> Option<String> {
@@ -167,8 +171,7 @@ impl World {
         };
         for ((gateway, life), attempt, observation) in ended {
             self.note(|| format!("driver {attempt} ended: {observation:?}"));
-            let latency = self.chance.between(1, 5);
-            self.later(latency, Happening::Deliver { gateway, life, input: Input::Observed(attempt, observation) });
+            self.tell(gateway, life, Input::Observed(attempt, observation));
         }
         let due = self.on_its_way.peek().is_some_and(|Reverse((at, ..))| *at <= now);
         if due && let Some(Reverse((_, _, sequence))) = self.on_its_way.pop()
@@ -228,7 +231,8 @@ impl World {
 
     /// A client calls a gateway; the call is one effect.
     fn call(&mut self, call: Call, tries: usize) {
-        let gateway = tries % self.gateways.len();
+        let (Call::Create(index) | Call::Wish(index, _)) = call;
+        let gateway = (index + tries) % self.gateways.len();
         let again = Happening::Call { call, tries: tries + 1 };
         if !self.gateways[gateway].is_alive() || self.frozen(gateway).is_some() {
             return self.later(500, again);
@@ -270,9 +274,7 @@ impl World {
                 self.unanswered -= 1;
                 if let Some(application) = application {
                     let life = self.gateways[gateway].life;
-                    let input = Input::Changed(Box::new(application));
-                    let latency = self.chance.between(1, 3);
-                    self.later(latency, Happening::Deliver { gateway, life, input });
+                    self.tell(gateway, life, Input::Changed(Box::new(application)));
                 }
             }
             // The application was created and deleted since; the client that still waits is told so.
@@ -331,6 +333,7 @@ impl World {
             let wait = u64::try_from(until.since(self.now).as_millis()).unwrap_or(0) + 1;
             return self.later(wait, Happening::Deliver { gateway, life, input });
         }
+        let input = self.run.sabotage.mishear(input, |token| self.launches.contains(&(gateway, life, token)));
         if input != Input::Tick {
             self.note(|| format!("gateway {gateway} hears {}", brief(&input)));
         }
@@ -348,6 +351,9 @@ impl World {
     /// An effect leaves a gateway, and perhaps goes wrong.
     fn send(&mut self, gateway: usize, life: u64, effect: Effect) {
         let number = self.effects;
+        if matches!(effect.action, Action::Launch(_)) {
+            self.launches.insert((gateway, life, effect.token));
+        }
         let fault = self.next_fault();
         self.note(|| format!("gateway {gateway} wants #{number} {}{}", describe_action(&effect.action), describe(fault)));
         let latency = self.chance.between(1, 5);
@@ -410,8 +416,31 @@ impl World {
         }
         for event in news.iter().filter(|event| matches!(event.kind, EventKind::Accepted | EventKind::Wish(_))) {
             for gateway in 0..self.gateways.len() {
-                let (life, latency) = (self.gateways[gateway].life, self.chance.between(5, 20));
-                self.later(latency, Happening::Deliver { gateway, life, input: Input::Hint(event.application) });
+                let life = self.gateways[gateway].life;
+                self.tell(gateway, life, Input::Hint(event.application));
+            }
+        }
+    }
+
+    /// News leaves for a gateway, and perhaps goes wrong: it is never asked for again.
+    fn tell(&mut self, gateway: usize, life: u64, input: Input) {
+        let fault = self.next_fault();
+        let news = Happening::Deliver { gateway, life, input: input.clone() };
+        let latency = self.chance.between(1, 5);
+        match fault {
+            None => self.later(latency, news),
+            Some(fault) => self.note(|| format!("news for gateway {gateway} ({}): {}", fault.as_str(), brief(&input))),
+        }
+        match fault {
+            None | Some(Fault::LostOnTheWay | Fault::LostAnswer | Fault::Refused) => {}
+            Some(Fault::CrashBefore | Fault::CrashAfter) => self.crash(gateway),
+            Some(Fault::Delayed) => {
+                let news = Happening::Deliver { gateway, life, input };
+                self.later(u64::try_from(DELAY.as_millis()).unwrap_or(0), news);
+            }
+            Some(Fault::Repeated) => {
+                self.later(latency, Happening::Deliver { gateway, life, input: input.clone() });
+                self.later(2_000 + latency, Happening::Deliver { gateway, life, input });
             }
         }
     }
@@ -466,9 +495,9 @@ impl World {
     }
 
     fn note(&mut self, line: impl FnOnce() -> String) {
-        if self.trace.len() < 20_000 {
-            let at = self.now.as_millis() - 1_000;
-            self.trace.push(format!("{at:>8} ms  {}", line()));
+        let at = self.now.as_millis() - 1_000;
+        if let Some(trace) = self.trace.as_mut().filter(|trace| trace.len() < 20_000) {
+            trace.push(format!("{at:>8} ms  {}", line()));
         }
     }
 }
