@@ -3,6 +3,7 @@
 //! Start with [`local`], which runs drivers on this machine, or with [`log`], which says how the output of
 //! drivers is kept and read whatever the place.
 
+mod causes;
 pub mod local;
 pub mod log;
 mod readiness;

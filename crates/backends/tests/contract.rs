@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use engine::backend::Backend;
+use engine::backend::{AttemptRef, Backend};
 use model::spec::ApplicationSpec;
 use support::{World, spec};
 use testkit::backend_contract::{BackendUnderTest, Job, check_backend};
@@ -49,6 +49,10 @@ impl WithFakeSpark {
 impl BackendUnderTest for WithFakeSpark {
     fn start(&self) -> Arc<dyn Backend> {
         Arc::new(self.world.backend())
+    }
+
+    fn left_of(&self, attempt: &AttemptRef) -> Vec<String> {
+        support::processes_of(attempt).iter().map(ToString::to_string).collect()
     }
 
     fn spec(&self, job: &Job) -> ApplicationSpec {
@@ -102,6 +106,10 @@ impl WithRealSpark {
 impl BackendUnderTest for WithRealSpark {
     fn start(&self) -> Arc<dyn Backend> {
         Arc::new(self.world.backend())
+    }
+
+    fn left_of(&self, attempt: &AttemptRef) -> Vec<String> {
+        support::processes_of(attempt).iter().map(ToString::to_string).collect()
     }
 
     fn spec(&self, job: &Job) -> ApplicationSpec {

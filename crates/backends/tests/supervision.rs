@@ -320,7 +320,7 @@ async fn a_driver_that_tampers_with_its_folder_reaches_nothing_outside() {
     let end = bench.end(&order.attempt).await;
     assert!(matches!(end, Observation::Exited(_)), "its link was replaced by the record: {end:?}");
     bench.backend.discard(&order.attempt).await.unwrap();
-    assert!(!bench.world.attempt_dir(&order.attempt).exists());
+    assert!(!bench.world.attempt_dir(&order.attempt).is_dir());
     assert_eq!(fs::read_to_string(outside.path().join("keep")).unwrap(), "x");
     assert_eq!(fs::read_to_string(outside.path().join("exit.json")).unwrap(), "{}");
 }

@@ -49,6 +49,9 @@ pub trait BackendUnderTest {
 
     /// A specification that does the job.
     fn spec(&self, job: &Job) -> ApplicationSpec;
+
+    /// What still runs of an attempt that ended, as far as this world can see it, for people.
+    fn left_of(&self, attempt: &AttemptRef) -> Vec<String>;
 }
 
 /// Holds a backend to every law.
@@ -66,6 +69,9 @@ pub async fn check_backend(under_test: &dyn BackendUnderTest) {
     a_restarted_gateway_goes_on_watching(&world).await;
     what_ends_while_nobody_watches_is_known(&world).await;
     what_is_owned_is_listed_until_it_is_discarded(&mut Gateway::start(&world)).await;
+    what_was_discarded_never_starts(&world).await;
+    an_end_is_pushed_once(&mut Gateway::start(&world)).await;
+    a_launch_and_a_stop_at_once_agree(&mut Gateway::start(&world)).await;
 }
 
 /// What outlives a gateway.
@@ -131,6 +137,7 @@ async fn a_stop_ends_what_runs(gateway: &mut Gateway<'_>) {
     }
     let ended = gateway.end_of(&order.attempt).await;
     assert!(ended.stopped && !ended.exit.is_success(), "it was told to end: {ended:?}");
+    gateway.assert_nothing_is_left(&order.attempt);
     assert_eq!(gateway.stop(&order.attempt).await, Observation::Exited(ended), "stopping what ended tells the end");
 }
 
@@ -143,6 +150,7 @@ async fn a_restarted_gateway_goes_on_watching(world: &World<'_>) {
     assert!(matches!(seen, Observation::Running { .. }), "it survived the gateway: {seen:?}");
     gateway.stop(&order.attempt).await;
     assert!(gateway.end_of(&order.attempt).await.stopped);
+    gateway.assert_nothing_is_left(&order.attempt);
 }
 
 async fn what_ends_while_nobody_watches_is_known(world: &World<'_>) {
@@ -170,6 +178,7 @@ async fn what_is_owned_is_listed_until_it_is_discarded(gateway: &mut Gateway<'_>
     let order = gateway.launch_waiting().await;
     let owned = gateway.owned(&order.attempt).await.expect("a running attempt is listed");
     assert_eq!((owned.running, owned.application), (true, Some(order.attempt.application)));
+    gateway.backend.discard(&order.attempt).await.expect_err("what runs isn't discarded");
     gateway.stop(&order.attempt).await;
     gateway.end_of(&order.attempt).await;
     let owned = gateway.owned(&order.attempt).await.expect("an ended attempt is listed");
@@ -178,7 +187,60 @@ async fn what_is_owned_is_listed_until_it_is_discarded(gateway: &mut Gateway<'_>
         gateway.backend.discard(&order.attempt).await.expect("discard, and discard again");
     }
     assert_eq!(gateway.owned(&order.attempt).await, None);
-    assert_eq!(gateway.observe(&order.attempt).await, Observation::Absent);
+    let seen = gateway.observe(&order.attempt).await;
+    assert!(matches!(seen, Observation::Absent | Observation::NeverRan), "nothing of it is left: {seen:?}");
+}
+
+async fn what_was_discarded_never_starts(world: &World<'_>) {
+    let gateway = Gateway::start(world);
+    let traces = gateway.traces();
+    let job = Job::Run { traces: traces.clone(), exit_code: 0 };
+    let [never_launched, fenced] = [gateway.order(&job), gateway.order(&job)];
+    gateway.stop(&fenced.attempt).await;
+    for order in [&never_launched, &fenced] {
+        gateway.backend.discard(&order.attempt).await.expect("discard what didn't run");
+    }
+    drop(gateway);
+    let gateway = Gateway::start(world);
+    for order in [never_launched, fenced] {
+        let launched = gateway.backend.launch(order.clone()).await;
+        assert_eq!(launched.expect("launch what was discarded"), Observation::NeverRan);
+        assert_eq!(gateway.stop(&order.attempt).await, Observation::NeverRan);
+        assert_eq!(gateway.owned(&order.attempt).await, None, "a tombstone is nothing that is owned");
+    }
+    assert_eq!(runs(&traces), 0, "the driver never ran");
+}
+
+async fn an_end_is_pushed_once(gateway: &mut Gateway<'_>) {
+    let order = gateway.launch_waiting().await;
+    gateway.stop(&order.attempt).await;
+    let pushed = tokio::time::timeout(PATIENCE, gateway.changes.recv()).await;
+    let (id, change) = pushed.expect("the end is pushed without being asked for").expect("the backend lives");
+    assert_eq!(id, order.attempt.id);
+    let Observation::Exited(ended) = change else { panic!("the driver ended as {change:?}") };
+    assert!(ended.stopped);
+    gateway.stop(&order.attempt).await;
+    // Whatever would be pushed again would be pushed before the end of another one.
+    gateway.run_to_end(&Job::Run { traces: gateway.traces(), exit_code: 0 }).await;
+    while let Ok((id, change)) = gateway.changes.try_recv() {
+        assert_ne!(id, order.attempt.id, "pushed again: {change:?}");
+    }
+}
+
+async fn a_launch_and_a_stop_at_once_agree(gateway: &mut Gateway<'_>) {
+    for _ in 0..3 {
+        let traces = gateway.traces();
+        let order = gateway.order(&Job::Wait { traces: traces.clone() });
+        let backend = &gateway.backend;
+        let (launched, stopped) = tokio::join!(backend.launch(order.clone()), backend.stop(&order.attempt, GRACE));
+        launched.expect("launch");
+        if stopped.expect("stop at the same time") == Observation::NeverRan {
+            assert_eq!(gateway.observe(&order.attempt).await, Observation::NeverRan);
+            assert_eq!(runs(&traces), 0, "the driver never ran");
+        } else {
+            assert!(gateway.end_of(&order.attempt).await.stopped, "it ran and was told to end");
+        }
+    }
 }
 
 /// One life of the gateway.
@@ -221,6 +283,10 @@ impl<'a> Gateway<'a> {
 
     async fn stop(&self, attempt: &AttemptRef) -> Observation {
         self.backend.stop(attempt, GRACE).await.expect("stop")
+    }
+
+    fn assert_nothing_is_left(&self, attempt: &AttemptRef) {
+        assert_eq!(self.world.under_test.left_of(attempt), Vec::<String>::new(), "runs on after the end was told");
     }
 
     async fn owned(&self, attempt: &AttemptRef) -> Option<engine::backend::Owned> {

@@ -5,26 +5,33 @@
 //! | `order.json`, `spark.properties` | gateway | what to run; removed with the folder |
 //! | `lock` | – | held by the supervisor as long as it lives, and by whoever decides that it never starts |
 //! | `fenced.json` | gateway, holding `lock` | the attempt never starts |
-//! | `identity.json` | supervisor, before the driver is started | the attempt started; never again |
+//! | `identity.json` | supervisor, before the driver is started | the attempt began; never again |
 //! | `stop.json` | gateway | it shall end |
 //! | `exit.json` | supervisor, as the last thing | how it ended |
 //! | `lost.json` | gateway | its supervisor died without `exit.json`; nothing of it runs |
 //! | `log/`, `work/` | supervisor, driver | its output, its working folder |
 //!
+//! When the attempt is discarded the folder is replaced by an empty file of the same name, the tombstone. It stays
+//! for [`TOMBSTONE_AGE`], so that a launch that comes late finds that it must not start anything.
+//!
 //! The driver runs as the same user and may tamper with all of it. So whatever is read here is bounded, links
-//! aren't followed, and a file that makes no sense counts as absent.
+//! aren't followed, nothing is opened that could block, and what stands where a file of ours belongs is moved
+//! aside. Whether an attempt runs is told by its lock and by the processes a gateway watches, never by a record
+//! alone; and any trace of a record, whether it can be understood or not, means that the attempt began.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use model::id::{ApplicationId, AttemptId};
 use model::state::Exit;
 use model::time::Timestamp;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +40,12 @@ use super::process::ProcessId;
 
 /// No file of an attempt is larger; arguments and environment of a process have 2 MiB together.
 const RECORD_BYTES_MAX: u64 = 8 << 20;
+
+/// How long a tombstone stays: longer than any launch can be on its way.
+const TOMBSTONE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Begins the name of a folder that is being removed.
+const HIDDEN_PREFIX: &str = ".removed-";
 
 /// Who supervises an attempt and who runs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +141,17 @@ pub(crate) struct AttemptLock {
     _file: OwnedFd,
 }
 
+/// What stands where an attempt's folder belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nothing: it wasn't launched yet.
+    Empty,
+    /// Its folder.
+    Folder,
+    /// A tombstone: it was discarded and must not start any more.
+    Tombstone,
+}
+
 /// The folder of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AttemptDir {
@@ -158,6 +182,9 @@ impl AttemptDir {
     }
 
     /// Creates the folder and those in it, readable for their owner alone, if they don't exist.
+    ///
+    /// # Errors
+    /// Also when the attempt was discarded: a tombstone has no folders in it.
     pub(crate) fn create(&self) -> io::Result<()> {
         for path in [&self.path, &self.log(), &self.work()] {
             match DirBuilder::new().mode(0o700).create(path) {
@@ -168,8 +195,39 @@ impl AttemptDir {
         Ok(())
     }
 
-    pub(crate) fn exists(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_dir())
+    pub(crate) fn place(&self) -> io::Result<Place> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(metadata) if metadata.is_dir() => Ok(Place::Folder),
+            Ok(_) => Ok(Place::Tombstone),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Place::Empty),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does something with the folder; if its permissions forbid that, they are mended first, for the driver can
+    /// take them away.
+    pub(crate) fn mending<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        match work() {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && self.place()? == Place::Folder => {
+                fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700))?;
+                work()
+            }
+            other => other,
+        }
+    }
+
+    /// Whether there is anything with the record's name, even if it can't be understood.
+    fn has<R: Record>(&self) -> io::Result<bool> {
+        match fs::symlink_metadata(self.path.join(R::FILE)) {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a supervisor had the attempt: its driver may have run and must not be started again.
+    pub(crate) fn has_begun(&self) -> io::Result<bool> {
+        Ok(self.has::<Identity>()? || self.has::<ExitRecord>()? || self.has::<LostRecord>()?)
     }
 
     /// Reads a record; `None` when it is absent or makes no sense.
@@ -177,7 +235,8 @@ impl AttemptDir {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::open(self.path.join(R::FILE), flags, Mode::empty()) {
             Ok(file) => File::from(file),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR) => return Ok(None),
+            // Sockets and devices without driver can't be opened.
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO | Errno::NODEV) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         if !file.metadata()?.is_file() {
@@ -193,36 +252,81 @@ impl AttemptDir {
         self.replace(R::FILE, &serde_json::to_vec(record)?)
     }
 
-    /// Writes a record so that it also survives a crash of the machine.
-    pub(crate) fn write_durably<R: Record>(&self, record: &R) -> io::Result<()> {
-        let temporary = self.write_temporary(R::FILE, &serde_json::to_vec(record)?)?;
+    /// Writes a record so that it also survives a crash of the machine; into `reserved`, if there is one.
+    pub(crate) fn write_durably<R: Record>(&self, record: &R, reserved: Option<Temporary>) -> io::Result<()> {
+        let content = serde_json::to_vec(record)?;
+        let temporary = match reserved {
+            Some(reserved) => reserved,
+            None => self.temporary(R::FILE)?,
+        };
+        temporary.fill(&content)?;
         temporary.file.sync_data()?;
-        fs::rename(&temporary.path, self.path.join(R::FILE))?;
+        self.rename(temporary, R::FILE)?;
         File::open(&self.path)?.sync_all()
+    }
+
+    /// Takes room for a record that is to be written later, maybe on a disk that is full by then.
+    pub(crate) fn reserve<R: Record>(&self, bytes: u64) -> io::Result<Temporary> {
+        let temporary = self.temporary(R::FILE)?;
+        // Where it can't be done, the disk decides later.
+        let _ = rustix::fs::fallocate(&temporary.file, FallocateFlags::empty(), 0, bytes);
+        Ok(temporary)
     }
 
     /// Writes a file that the owner alone may read.
     pub(crate) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let temporary = self.write_temporary(name, content)?;
-        fs::rename(temporary.path, self.path.join(name))
+        let temporary = self.temporary(name)?;
+        temporary.fill(content)?;
+        self.rename(temporary, name)
     }
 
-    fn write_temporary(&self, name: &str, content: &[u8]) -> io::Result<Temporary> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = self.path.join(format!(".{name}.{}.{number}", std::process::id()));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?);
-        file.write_all(content)?;
-        Ok(Temporary { file, path })
+    /// A new file, so that it is no pipe on which opening or writing would wait.
+    fn temporary(&self, name: &str) -> io::Result<Temporary> {
+        let path = self.path.join(format!(".{name}.{}", unique()));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = || rustix::fs::open(&path, flags | OFlags::NONBLOCK, Mode::RUSR | Mode::WUSR);
+        let file = match open() {
+            Err(Errno::EXIST) => {
+                self.move_aside(&path)?;
+                open()?
+            }
+            other => other?,
+        };
+        Ok(Temporary { file: File::from(file), path, keep: false })
+    }
+
+    fn rename(&self, mut temporary: Temporary, name: &str) -> io::Result<()> {
+        let target = self.path.join(name);
+        let renamed = match fs::rename(&temporary.path, &target) {
+            Err(error) if matches!(error.kind(), ErrorKind::IsADirectory | ErrorKind::DirectoryNotEmpty) => {
+                self.move_aside(&target)?;
+                fs::rename(&temporary.path, &target)
+            }
+            other => other,
+        };
+        temporary.keep = renamed.is_ok();
+        renamed
+    }
+
+    /// Gives a name to what the driver put in our way, whatever it is.
+    fn move_aside(&self, path: &Path) -> io::Result<()> {
+        fs::rename(path, self.path.join(format!(".aside.{}", unique())))
+    }
+
+    /// Where the supervisor may complain; `None` when that can't be opened, for complaints aren't worth failing.
+    pub(crate) fn open_complaints(&self) -> Option<File> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let path = self.path.join("supervisor.log");
+        let file = rustix::fs::open(path, flags | OFlags::NONBLOCK, Mode::RUSR | Mode::WUSR).ok().map(File::from)?;
+        file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
     }
 
     /// Whether the attempt was made never to start.
-    pub(crate) fn is_fenced(&self) -> bool {
-        fs::symlink_metadata(self.path.join(FencedRecord::FILE)).is_ok()
+    pub(crate) fn is_fenced(&self) -> io::Result<bool> {
+        self.has::<FencedRecord>()
     }
 
-    /// Makes the attempt never start. Only with the lock of an attempt that has no identity.
+    /// Makes the attempt never start. Only with the lock of an attempt that hasn't begun.
     pub(crate) fn fence(&self, _lock: &AttemptLock, application: ApplicationId) -> io::Result<()> {
         self.write(&FencedRecord { application: application.to_string() })
     }
@@ -238,11 +342,18 @@ impl AttemptDir {
 
     /// Takes the lock; `None` when somebody has it.
     pub(crate) fn try_lock(&self) -> io::Result<Option<AttemptLock>> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(self.path.join("lock"), flags, Mode::RUSR | Mode::WUSR)?;
+        let path = self.path.join("lock");
+        let file = match open_lock(&path)? {
+            Some(file) => file,
+            // Not our file, so whoever had the lock can't be seen by it any more.
+            None => {
+                self.move_aside(&path)?;
+                open_lock(&path)?.ok_or_else(|| io::Error::other("the lock of the attempt is no file"))?
+            }
+        };
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(AttemptLock { _file: file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -259,27 +370,116 @@ impl AttemptDir {
         }
     }
 
-    /// Removes the folder: out of sight at once, then for good. Removing what is gone succeeds.
-    pub(crate) fn remove(&self) -> io::Result<()> {
+    /// Puts the folder out of sight and a tombstone into its place. Only with the lock of what has ended, and
+    /// while nobody creates the folder.
+    pub(crate) fn bury(&self) -> io::Result<()> {
         let hidden = self.hidden();
-        match fs::rename(&self.path, &hidden) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            other => other?,
+        if self.place()? == Place::Folder {
+            remove_tree(&hidden)?;
+            fs::rename(&self.path, &hidden)?;
         }
-        match fs::remove_dir_all(&hidden) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            other => other,
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::open(&self.path, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(_) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Removes what [`Self::bury`] put out of sight.
+    pub(crate) fn remove_buried(&self) -> io::Result<()> {
+        remove_tree(&self.hidden())
     }
 
     /// Where a folder waits that is being removed; whoever finds it may go on removing it.
     fn hidden(&self) -> PathBuf {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        self.path.with_file_name(format!(".removed-{name}"))
+        self.path.with_file_name(format!("{HIDDEN_PREFIX}{name}"))
     }
 }
 
-struct Temporary {
+/// Removes tombstones that are old enough, and what an earlier removal left.
+pub(crate) fn purge(attempts: &Path, now: SystemTime) -> io::Result<()> {
+    for entry in fs::read_dir(attempts)? {
+        let entry = entry?;
+        let Ok(metadata) = fs::symlink_metadata(entry.path()) else { continue };
+        if entry.file_name().to_string_lossy().starts_with(HIDDEN_PREFIX) {
+            remove_tree(&entry.path())?;
+        } else if metadata.is_file() && now.duration_since(metadata.modified()?).is_ok_and(|age| age > TOMBSTONE_AGE) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder with everything in it, even if the driver took permissions away. What is gone is removed.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    let remove = || match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    match remove() {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            remove()
+        }
+        other => other,
+    }
+}
+
+/// Gives the owner every permission on the folders of a tree.
+fn open_up(path: &Path) -> io::Result<()> {
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Opens the file of a lock; `None` when something else has its name.
+fn open_lock(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => {
+            let file = File::from(file);
+            Ok(file.metadata()?.is_file().then(|| file.into()))
+        }
+        Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::NODEV) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A part of a file's name that nobody else uses.
+fn unique() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A file on its way to become a record; removed unless it does.
+pub(crate) struct Temporary {
     file: File,
     path: PathBuf,
+    keep: bool,
+}
+
+impl Temporary {
+    fn fill(&self, content: &[u8]) -> io::Result<()> {
+        let mut file = &self.file;
+        file.write_all(content)?;
+        // What was reserved may be longer.
+        file.set_len(content.len() as u64)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }

@@ -2,22 +2,27 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use engine::backend::{AttemptRef, BackendError, LaunchOrder, Observation};
-use model::id::ApplicationId;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use model::id::{ApplicationId, AttemptId};
+use rustix::process::{Pid, Signal};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 
-use super::attempt_dir::{AttemptDir, Identity, StopRequest};
-use super::plan::{LaunchPlan, PROPERTIES_FILE, PlanInput, plan};
-use super::supervisor::answer;
-use super::watch::{ended, observe, sight};
-use super::{Shared, SupervisorCommand, blocking, problems};
+use super::attempt_dir::{AttemptDir, Place, StopRequest};
+use super::installation::DefaultsError;
+use super::look::Supervisor;
+use super::open_files;
+use super::plan::{ATTEMPT_VARIABLE, LaunchPlan, PROPERTIES_FILE, PlanInput, plan};
+use super::process::ProcessId;
+use super::supervisor::{answer, current_time};
+use super::watch::{observe, observe_started, reap_child, sight, watch};
+use super::{Shared, blocking, problems};
+use crate::causes::with_causes;
 
 /// How long a supervisor may take to answer; a machine in need of memory can be slow.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,11 +41,12 @@ pub(super) async fn launch(shared: &Arc<Shared>, order: LaunchOrder) -> Result<O
     }
     let prepare = Arc::clone(shared);
     let started = blocking_refusable("start the supervisor", move || prepare_and_start(&prepare, &order)).await?;
-    let Some(started) = started else { return observe(shared, &attempt).await };
-    let said = started.answer().await?;
+    let Some(Started { stdout, supervisor }) = started else { return observe(shared, &attempt).await };
+    let said = hear(stdout).await?;
     let (word, rest) = said.split_once(' ').unwrap_or((said.as_str(), ""));
     match word {
-        answer::STARTED | answer::TAKEN | answer::FENCED => observe(shared, &attempt).await,
+        answer::STARTED => observe_started(shared, &attempt, Some(supervisor)).await,
+        answer::TAKEN | answer::FENCED => observe(shared, &attempt).await,
         answer::FAILED => Err(BackendError::unavailable("start the supervisor", rest.to_owned())),
         // It died before it could say anything; what it did can be seen.
         _ => match observe(shared, &attempt).await? {
@@ -51,26 +57,52 @@ pub(super) async fn launch(shared: &Arc<Shared>, order: LaunchOrder) -> Result<O
 }
 
 /// Writes the order down and starts a supervisor for it; `None` when the attempt was started or fenced already.
-fn prepare_and_start(shared: &Shared, order: &LaunchOrder) -> Result<Option<Started>, BackendError> {
+fn prepare_and_start(shared: &Arc<Shared>, order: &LaunchOrder) -> Result<Option<Started>, BackendError> {
     let dir = shared.dir(order.attempt.id);
     let unavailable = |error: io::Error| BackendError::unavailable("write the order", error);
-    if dir.is_fenced() || dir.read::<Identity>().map_err(unavailable)?.is_some() {
+    let may_not_start = || Ok(dir.place()? == Place::Tombstone || dir.is_fenced()? || dir.has_begun()?);
+    if dir.mending(may_not_start).map_err(unavailable)? {
         return Ok(None);
     }
     let plan = shared.plan(order)?;
-    write_order(&dir, &plan).map_err(unavailable)?;
-    let started = Started::start(&shared.config.supervisor, dir.path());
+    shared.create(&dir).and_then(|()| write_order(&dir, &plan)).map_err(unavailable)?;
+    let started = Started::start(shared, order.attempt.id, &dir);
     started.map(Some).map_err(|error| BackendError::unavailable("start the supervisor", error))
 }
 
 fn write_order(dir: &AttemptDir, plan: &LaunchPlan) -> io::Result<()> {
-    dir.create()?;
     dir.replace(PROPERTIES_FILE, plan.properties().as_bytes())?;
     // Last, because a supervisor that finds an order expects everything else to be there.
     dir.write(&plan.order)
 }
 
 impl Shared {
+    /// Creates the attempt's folder, but not while a tombstone is taking its place.
+    fn create(&self, dir: &AttemptDir) -> io::Result<()> {
+        let _burying = self.burying.lock().unwrap_or_else(PoisonError::into_inner);
+        dir.create()
+    }
+
+    /// Removes every trace of an attempt that has ended or never ran, but that it must not start any more.
+    pub(super) fn discard(&self, attempt: AttemptId) -> io::Result<()> {
+        let dir = self.dir(attempt);
+        let running = || io::Error::other("the attempt is still running");
+        if let Some(known) = self.watches.supervisor(attempt)
+            && known.process.is_alive()?
+        {
+            return Err(running());
+        }
+        dir.mending(|| {
+            let _burying = self.burying.lock().unwrap_or_else(PoisonError::into_inner);
+            let _lock = match dir.place()? {
+                Place::Folder => Some(dir.try_lock()?.ok_or_else(running)?),
+                Place::Empty | Place::Tombstone => None,
+            };
+            dir.bury()
+        })?;
+        dir.remove_buried()
+    }
+
     pub(super) fn plan(&self, order: &LaunchOrder) -> Result<LaunchPlan, BackendError> {
         let installations = &self.config.installations;
         let problems = problems::problems(&order.spec, installations);
@@ -82,7 +114,10 @@ impl Shared {
         let conf_dir = self.environment.iter().find(|(name, _)| name == "SPARK_CONF_DIR").map(|(_, value)| value);
         let refused = |error: &dyn std::error::Error| BackendError::Refused(with_causes(error));
         let installation_defaults =
-            installation.defaults(conf_dir.map(AsRef::as_ref)).map_err(|error| refused(&error))?;
+            installation.defaults(conf_dir.map(AsRef::as_ref)).map_err(|error| match error {
+                DefaultsError::Read { .. } => BackendError::unavailable("read the defaults of Spark", error),
+                DefaultsError::Parse { .. } => refused(&error),
+            })?;
         let dir = self.dir(order.attempt.id);
         plan(&PlanInput {
             attempt: order.attempt.id,
@@ -100,55 +135,54 @@ impl Shared {
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-/// A supervisor that was just started.
+/// A supervisor that was just started. It is reaped when it ends, whether anybody waits for it by then or not.
 struct Started {
     stdout: OwnedFd,
-    process: OwnedFd,
+    supervisor: Supervisor,
 }
 
 impl Started {
-    /// Starts a supervisor with nothing of ours: no environment, no files but its answer, no folder.
-    fn start(command: &SupervisorCommand, dir: &Path) -> io::Result<Self> {
-        let errors = std::fs::File::options().append(true).create(true).open(dir.join("supervisor.log"))?;
+    /// Starts a supervisor with nothing of ours: no files but its answer, no folder, and no environment but the
+    /// marker by which it is known to belong to the attempt, and what drivers may have of open files.
+    fn start(shared: &Arc<Shared>, attempt: AttemptId, dir: &AttemptDir) -> io::Result<Self> {
+        let command = &shared.config.supervisor;
         let mut child = Command::new(&command.program)
+            .arg0("lamplighter")
             .args(&command.args)
-            .arg(dir)
+            .arg(dir.path())
             .env_clear()
+            .env(ATTEMPT_VARIABLE, attempt.to_string())
+            .envs(open_files::original().map(|limit| (open_files::VARIABLE, limit)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(errors)
+            .stderr(dir.open_complaints().map_or_else(Stdio::null, Stdio::from))
             .spawn()?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let process = pidfd_open(pid.ok_or(rustix::io::Errno::SRCH)?, PidfdFlags::empty())?;
-        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("the supervisor has no output"))?;
-        Ok(Self { stdout: stdout.into(), process })
-    }
-
-    /// What the supervisor says about the attempt. It is reaped when it ends, whoever waits for it by then.
-    async fn answer(self) -> Result<String, BackendError> {
-        tokio::spawn(ended(self.process));
-        let read = async {
-            let mut line = Vec::new();
-            let stdout = pipe::Receiver::from_owned_fd(self.stdout)?;
-            let mut stdout = stdout.take(ANSWER_BYTES_MAX);
-            while !line.ends_with(b"\n") && stdout.read_buf(&mut line).await? > 0 {}
-            Ok::<_, io::Error>(String::from_utf8_lossy(&line).trim().to_owned())
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(rustix::io::Errno::SRCH)?;
+        let process = match ProcessId::of(pid) {
+            Ok(process) => process,
+            Err(error) => {
+                // What can't be named can't be watched.
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(error);
+            }
         };
-        match tokio::time::timeout(ANSWER_TIMEOUT, read).await {
-            Ok(line) => line.map_err(|error| BackendError::unavailable("hear the supervisor", error)),
-            Err(elapsed) => Err(BackendError::unavailable("hear the supervisor", elapsed)),
-        }
+        tokio::spawn(reap_child(Arc::clone(shared), pid, process));
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("the supervisor has no output"))?;
+        Ok(Self { stdout: stdout.into(), supervisor: Supervisor { process, since: current_time() } })
+    }
+}
+
+/// What the supervisor says about the attempt.
+async fn hear(stdout: OwnedFd) -> Result<String, BackendError> {
+    let read = async {
+        let mut line = Vec::new();
+        let mut stdout = pipe::Receiver::from_owned_fd(stdout)?.take(ANSWER_BYTES_MAX);
+        while !line.ends_with(b"\n") && stdout.read_buf(&mut line).await? > 0 {}
+        Ok::<_, io::Error>(String::from_utf8_lossy(&line).trim().to_owned())
+    };
+    match tokio::time::timeout(ANSWER_TIMEOUT, read).await {
+        Ok(line) => line.map_err(|error| BackendError::unavailable("hear the supervisor", error)),
+        Err(elapsed) => Err(BackendError::unavailable("hear the supervisor", elapsed)),
     }
 }
 
@@ -161,21 +195,17 @@ pub(super) async fn stop(
     for _ in 0..FENCE_TRIES_MAX {
         let seen = sight(shared, attempt).await?;
         if let Some(supervisor) = seen.supervisor {
+            watch(shared, attempt, supervisor);
+            let stuck = shared.watches.is_stuck(attempt.id, Instant::now(), grace);
             let dir = shared.dir(attempt.id);
-            let request = StopRequest { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) };
-            blocking("tell the supervisor to stop", move || {
-                dir.write(&request)?;
-                supervisor.signal(Signal::TERM);
-                Ok(())
-            })
-            .await?;
+            blocking("tell the supervisor to stop", move || tell(&dir, supervisor, grace, stuck)).await?;
             return observe(shared, attempt).await;
         }
         if seen.observation != Observation::Absent {
             return Ok(seen.observation);
         }
-        let (dir, application) = (shared.dir(attempt.id), attempt.application);
-        if blocking("fence the attempt", move || fence(&dir, application)).await? {
+        let (fencing, attempt) = (Arc::clone(shared), attempt.clone());
+        if blocking("fence the attempt", move || fence(&fencing, &attempt)).await? {
             return Ok(Observation::NeverRan);
         }
         // A supervisor is about to write its identity, or to find that it was too late.
@@ -184,15 +214,36 @@ pub(super) async fn stop(
     Err(BackendError::unavailable("fence the attempt", "its lock is held by somebody who does nothing"))
 }
 
-/// Whether the attempt is fenced now. Whoever holds the lock decides: we, or a supervisor that is starting.
-fn fence(dir: &AttemptDir, application: ApplicationId) -> io::Result<bool> {
-    dir.create()?;
-    let Some(lock) = dir.try_lock()? else { return Ok(false) };
-    if dir.read::<Identity>()?.is_some() {
-        return Ok(false);
+/// Signals the supervisor. What it may take is written down first, but the signal is what counts.
+fn tell(dir: &AttemptDir, supervisor: Supervisor, grace: Duration, stuck: bool) -> io::Result<()> {
+    if stuck {
+        // Its driver dies with it; whatever is left is ended when its death is seen.
+        supervisor.process.signal(Signal::KILL)?;
+        return Ok(());
     }
-    dir.fence(&lock, application)?;
-    Ok(true)
+    let request = StopRequest { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) };
+    if let Err(error) = dir.mending(|| dir.write(&request)) {
+        tracing::warn!(dir = %dir.path().display(), error = &error as &dyn std::error::Error, "can't write down how long a driver may take to end");
+    }
+    supervisor.process.signal(Signal::TERM)?;
+    Ok(())
+}
+
+/// Whether the attempt is fenced now. Whoever holds the lock decides: we, or a supervisor that is starting.
+fn fence(shared: &Shared, attempt: &AttemptRef) -> io::Result<bool> {
+    let (dir, application): (_, ApplicationId) = (shared.dir(attempt.id), attempt.application);
+    dir.mending(|| {
+        if dir.place()? == Place::Tombstone {
+            return Ok(true);
+        }
+        shared.create(&dir)?;
+        let Some(lock) = dir.try_lock()? else { return Ok(false) };
+        if dir.has_begun()? {
+            return Ok(false);
+        }
+        dir.fence(&lock, application)?;
+        Ok(true)
+    })
 }
 
 async fn blocking_refusable<T: Send + 'static>(

@@ -26,7 +26,7 @@ impl LogSource for LocalBackend {
         let dir = self.shared.dir(attempt.id);
         let follow = |folder: &std::path::Path| {
             self.shared.follower.follow(folder).map_err(|error| match error.kind() {
-                ErrorKind::NotFound => LogError::NotFound,
+                ErrorKind::NotFound | ErrorKind::NotADirectory => LogError::NotFound,
                 _ => LogError::Unreadable(error),
             })
         };

@@ -2,7 +2,9 @@
 //!
 //! Start with [`LocalBackend`], then `attempt_dir`, which lists the files through which gateway and supervisor
 //! understand each other. `plan` decides how a driver is started, `supervisor` is the other process, `look` tells
-//! from an attempt's folder where it stands, `watch` waits for its end.
+//! from an attempt's lock and folder where it stands, `watch` waits for its end.
+//!
+//! A gateway needs file descriptors for every driver it watches: call [`raise_open_files_limit`] before anything.
 //!
 //! Supervisors leave the gateway's session but not its control group: a service manager that ends the gateway must
 //! be told to end that process alone (systemd: `KillMode=process`), or it ends the drivers too.
@@ -12,6 +14,7 @@ mod installation;
 mod launch;
 mod logs;
 mod look;
+mod open_files;
 mod plan;
 mod problems;
 mod process;
@@ -22,16 +25,18 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use engine::backend::{AttemptRef, Backend, BackendError, LaunchOrder, Observation, Owned, Problem};
 use model::id::{AttemptId, BackendName, Shard};
 use model::spec::ApplicationSpec;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use self::attempt_dir::AttemptDir;
 pub use self::installation::{DefaultsError, Installation, Installations, NoSparkThere};
+pub use self::open_files::raise_open_files_limit;
 pub use self::plan::{ENVIRONMENT_ALLOWED, LaunchPlan, OWN_CONF_PREFIX, Order, PlanError, PlanInput, WorkPolicy, plan};
 pub use self::problems::{missing_files, notation_problems};
 pub use self::supervisor::supervise;
@@ -40,6 +45,9 @@ use crate::log::{Follower, LogLimits};
 
 /// Changes that may wait for the engine before watching waits for it.
 const CHANGES_WAITING_MAX: usize = 1_024;
+
+/// How often tombstones of discarded attempts are purged.
+const PURGE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a local backend is told.
 #[derive(Clone, Debug)]
@@ -92,15 +100,22 @@ pub enum LocalBackendError {
         /// Why.
         source: io::Error,
     },
-    /// The kernel refuses what is needed to watch processes or files.
-    #[error("watch processes and files")]
-    Watch(#[source] io::Error),
+    /// The kernel doesn't tell which boot this is.
+    #[error("tell this boot of the machine from others")]
+    Boot(#[source] io::Error),
 }
 
 /// Runs drivers on this machine.
 pub struct LocalBackend {
     shared: Arc<Shared>,
     changes: Mutex<Option<mpsc::Receiver<(AttemptId, Observation)>>>,
+    purging: AbortHandle,
+}
+
+impl Drop for LocalBackend {
+    fn drop(&mut self) {
+        self.purging.abort();
+    }
 }
 
 struct Shared {
@@ -111,13 +126,15 @@ struct Shared {
     environment: Vec<(String, String)>,
     watches: Watches,
     follower: Follower,
+    /// Held while a folder is created, and while it is replaced by a tombstone.
+    burying: Mutex<()>,
 }
 
 impl LocalBackend {
     /// Makes the backend and its folder. Call it within a Tokio runtime.
     ///
     /// # Errors
-    /// When the folder can't be used, or the kernel refuses to watch.
+    /// When the folder can't be used, or the kernel doesn't tell which boot this is.
     pub fn new(config: LocalConfig) -> Result<Self, LocalBackendError> {
         if !config.data_dir.is_absolute() || config.data_dir.to_str().is_none() {
             return Err(LocalBackendError::DataDir(config.data_dir));
@@ -128,13 +145,15 @@ impl LocalBackend {
         let (sender, receiver) = mpsc::channel(CHANGES_WAITING_MAX);
         let shared = Shared {
             attempts,
-            boot: process::boot().map_err(LocalBackendError::Watch)?,
+            boot: process::boot().map_err(LocalBackendError::Boot)?,
             environment: own_environment(),
             watches: Watches::new(sender),
-            follower: Follower::start().map_err(LocalBackendError::Watch)?,
+            follower: Follower::start(),
+            burying: Mutex::default(),
             config,
         };
-        Ok(Self { shared: Arc::new(shared), changes: Mutex::new(Some(receiver)) })
+        let purging = tokio::spawn(purge_daily(shared.attempts.clone())).abort_handle();
+        Ok(Self { shared: Arc::new(shared), changes: Mutex::new(Some(receiver)), purging })
     }
 
     /// The Sparks that applications can choose from.
@@ -188,15 +207,8 @@ impl Backend for LocalBackend {
     }
 
     async fn discard(&self, attempt: &AttemptRef) -> Result<(), BackendError> {
-        let dir = self.shared.dir(attempt.id);
-        blocking("remove the attempt's folder", move || {
-            // Without identity nothing ever ran there, or the driver tampered with its own folder.
-            if look::supervisor_is_alive(&dir)? {
-                return Err(io::Error::other("the attempt is still running"));
-            }
-            dir.remove()
-        })
-        .await
+        let (shared, attempt) = (Arc::clone(&self.shared), attempt.id);
+        blocking("remove the attempt's folder", move || shared.discard(attempt)).await
     }
 
     async fn list_owned(&self) -> Result<Vec<Owned>, BackendError> {
@@ -212,6 +224,19 @@ impl Backend for LocalBackend {
 fn create_private_folder(path: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes tombstones that nobody needs any more, now and then daily.
+async fn purge_daily(attempts: PathBuf) {
+    let mut days = tokio::time::interval(PURGE_INTERVAL);
+    loop {
+        days.tick().await;
+        let attempts = attempts.clone();
+        let purged = blocking("purge tombstones", move || attempt_dir::purge(&attempts, SystemTime::now())).await;
+        if let Err(error) = purged {
+            tracing::warn!(error = &error as &dyn std::error::Error, "can't purge what is left of discarded attempts");
+        }
+    }
 }
 
 /// The gateway's own environment, as far as it is text.

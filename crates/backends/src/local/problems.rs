@@ -13,6 +13,7 @@ use model::spec::ApplicationSpec;
 
 use super::installation::Installations;
 use super::plan::{OWN_CONF_PREFIX, command_line, is_local};
+use crate::causes::with_causes;
 
 /// Conf keys with amounts of memory, and what a bare number means.
 const SIZES: &[(&str, ByteUnit)] = &[
@@ -78,13 +79,7 @@ fn spark_problem(spec: &ApplicationSpec, installations: &Installations) -> Optio
 
 fn command_line_problem(spec: &ApplicationSpec) -> Option<Problem> {
     let error = command_line(spec, Path::new("spark-submit"), Path::new("conf")).arguments().err()?;
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
-    Some(problem("resource", message))
+    Some(problem("resource", with_causes(&error)))
 }
 
 fn master_problem(spec: &ApplicationSpec) -> Option<Problem> {

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 
 use super::format::{LINE_BYTES_MAX, decode};
 use super::writer::{DROPPED, Dropped, segment_name};
@@ -25,12 +25,12 @@ pub(crate) struct LogDir {
 }
 
 impl LogDir {
-    /// Opens a log's folder; `None` when there is none.
+    /// Opens a log's folder; `None` when there is none, or something else in its place.
     pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(dir) => Ok(Some(Self { dir })),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -55,8 +55,9 @@ impl LogDir {
             LogFrom::After(cursor) => cursor,
             LogFrom::Tail(lines) => self.tail(&segments, lines, query)?,
         };
-        // The search for a tail was bounded already; bounding again would cut off its end.
-        let scan_bytes_max = if matches!(query.from, LogFrom::Tail(_)) { usize::MAX } else { query.scan_bytes_max };
+        // The search for a tail was bounded already, in whole blocks; the same bound again would cut off its end.
+        let slack = if matches!(query.from, LogFrom::Tail(_)) { 2 * BLOCK_BYTES } else { 0 };
+        let scan_bytes_max = query.scan_bytes_max.saturating_add(slack);
         let mut page =
             PageReader { log: self, query, page: LogPage::default(), text_bytes: 0, scanned_bytes: 0, scan_bytes_max };
         page.page.next = start;
@@ -79,6 +80,11 @@ impl LogDir {
     /// Opens a segment; `None` when it was dropped meanwhile, or is no ordinary file.
     fn open_segment(&self, segment: u32) -> io::Result<Option<File>> {
         self.open_file(&segment_name(segment))
+    }
+
+    fn is_gone(&self, segment: u32) -> bool {
+        let found = rustix::fs::statat(&self.dir, segment_name(segment), AtFlags::SYMLINK_NOFOLLOW);
+        matches!(found, Err(rustix::io::Errno::NOENT))
     }
 
     fn open_file(&self, name: &str) -> io::Result<Option<File>> {
@@ -179,6 +185,9 @@ struct PageReader<'a> {
 impl PageReader<'_> {
     /// Whether the end of the last segment was reached.
     fn read_segments(&mut self, segments: &[u32]) -> io::Result<bool> {
+        let begin = self.page.next.segment;
+        // Whoever read a part of a segment may miss the rest of it.
+        let mut dropped = begin != 0 && segments.binary_search(&begin).is_err();
         for (index, &segment) in segments.iter().enumerate() {
             let next = self.page.next;
             if segment < next.segment {
@@ -186,13 +195,17 @@ impl PageReader<'_> {
             }
             if segment > next.segment {
                 // Segments are numbered without holes, so a hole was dropped.
-                if segment != next.segment + 1 && segment != 1 {
+                if dropped || (segment != next.segment + 1 && segment != 1) {
                     let gap = self.log.gap(segment)?;
                     self.page.items.push(LogItem::Gap(gap));
                 }
+                dropped = false;
                 self.page.next = LogCursor { segment, offset: 0 };
             }
-            let Some(file) = self.log.open_segment(segment)? else { continue };
+            let Some(file) = self.log.open_segment(segment)? else {
+                dropped = self.log.is_gone(segment);
+                continue;
+            };
             let is_last = index + 1 == segments.len();
             if !self.read_segment(&file, is_last)? {
                 return Ok(false);
@@ -216,6 +229,7 @@ impl PageReader<'_> {
                 // A rest without line feed is being written, unless it was torn or isn't ours.
                 if length == BLOCK_BYTES || (length > 0 && !is_last) {
                     self.page.next.offset += length as u64;
+                    self.scanned_bytes += length;
                     continue;
                 }
                 return Ok(true);
@@ -385,11 +399,11 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_a_link_is_refused() {
+    fn a_log_that_is_a_link_counts_as_none() {
         let (dir, _log) = written(1, SMALL);
         let link = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(dir.path(), link.path().join("log")).unwrap();
-        assert!(LogDir::open(&link.path().join("log")).is_err());
+        assert!(LogDir::open(&link.path().join("log")).unwrap().is_none());
     }
 
     proptest! {

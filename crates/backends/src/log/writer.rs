@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 /// How large a log may become.
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub struct LogLimits {
     /// Bytes of one segment.
     pub segment_bytes: u64,
-    /// Bytes of all segments together; two segments at least are always kept.
+    /// Bytes of all segments together. Two segments at least are always kept, so they shrink to half of this.
     pub total_bytes: u64,
 }
 
@@ -72,6 +73,7 @@ impl LogWriter {
     pub(crate) fn create(dir: &Path, limits: LogLimits) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let dir = rustix::fs::open(dir, flags, Mode::empty())?;
+        let limits = LogLimits { segment_bytes: limits.segment_bytes.min(limits.total_bytes / 2), ..limits };
         let (segments, dropped) = (Vec::new(), Dropped::default());
         Ok(Self { dir, limits, current: None, segments, dropped, unwritten_bytes: 0 })
     }
@@ -144,8 +146,16 @@ impl LogWriter {
 
     fn record_dropped(&self) -> io::Result<()> {
         let temporary = "dropped.new";
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.dir, temporary, flags, Mode::RUSR | Mode::WUSR)?;
+        // A new file: what the driver put there could be a pipe that keeps us waiting.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = || rustix::fs::openat(&self.dir, temporary, flags | OFlags::NONBLOCK, Mode::RUSR | Mode::WUSR);
+        let file = match open() {
+            Err(Errno::EXIST) => {
+                rustix::fs::unlinkat(&self.dir, temporary, AtFlags::empty())?;
+                open()?
+            }
+            other => other?,
+        };
         File::from(file).write_all(&serde_json::to_vec(&self.dropped)?)?;
         Ok(rustix::fs::renameat(&self.dir, temporary, &self.dir, DROPPED)?)
     }

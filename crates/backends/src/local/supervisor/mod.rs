@@ -17,13 +17,15 @@ use std::time::{Duration, Instant};
 
 use model::time::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
 use rustix::process::{Pid, Signal, getpid};
 use signal_hook::consts::signal::{SIGCHLD, SIGTERM};
 
 use self::capture::Capture;
 use self::children::{Driver, Reaped};
 use self::ending::Ending;
-use super::attempt_dir::{AttemptDir, AttemptLock, ExitRecord, ExitStatus, Identity, StopRequest};
+use super::attempt_dir::{AttemptDir, AttemptLock, ExitRecord, ExitStatus, Identity, Place, StopRequest, Temporary};
+use super::open_files;
 use super::plan::Order;
 use super::process::{ProcessId, boot};
 use crate::log::LogWriter;
@@ -47,6 +49,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// How often recording the end is tried on a disk that is full, and how long between.
 const RECORD_TRIES: u32 = 600;
 const RECORD_PAUSE: Duration = Duration::from_millis(100);
+/// Room that is taken for the record of the end: more than its longest evidence needs, however it is escaped.
+const RECORD_BYTES: u64 = 16 << 10;
 
 /// Runs the attempt in the folder `dir` to its end; what `lamplighter supervise DIR` does.
 ///
@@ -108,6 +112,8 @@ struct Claim {
     capture: Capture,
     signals: Signals,
     identity: Identity,
+    /// What the gateway lets others do with files it makes; the driver's files are its users' own.
+    umask: Mode,
     /// Held as long as this process lives.
     _lock: AttemptLock,
 }
@@ -116,11 +122,14 @@ struct Claim {
 fn claim(dir: &AttemptDir) -> Result<Claim, Refusal> {
     let order: Order = dir.read()?.ok_or_else(|| io::Error::other("there is no order"))?;
     detach(dir)?;
+    // Everything we write is for the gateway alone.
+    let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    open_files::restore();
     let lock = take_lock(dir)?;
-    if dir.is_fenced() {
+    if dir.is_fenced()? {
         return Err(Refusal::Fenced);
     }
-    if dir.read::<Identity>()?.is_some() {
+    if dir.has_begun()? {
         return Err(Refusal::Taken);
     }
     let capture = Capture::new(LogWriter::create(&dir.log(), order.log)?);
@@ -129,7 +138,7 @@ fn claim(dir: &AttemptDir) -> Result<Claim, Refusal> {
     let identity =
         Identity { boot: boot()?, supervisor: ProcessId::of(getpid())?, driver: None, started_at: current_time() };
     dir.write(&identity)?;
-    Ok(Claim { order, capture, signals, identity, _lock: lock })
+    Ok(Claim { order, capture, signals, identity, umask, _lock: lock })
 }
 
 /// Becomes independent of who started us, and the parent of all orphans among our descendants.
@@ -147,7 +156,7 @@ fn take_lock(dir: &AttemptDir) -> Result<AttemptLock, Refusal> {
         if let Some(lock) = dir.try_lock()? {
             return Ok(lock);
         }
-        if Instant::now() > patient_until || dir.read::<Identity>()?.is_some() {
+        if Instant::now() > patient_until || dir.has_begun()? {
             return Err(Refusal::Taken);
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -156,27 +165,33 @@ fn take_lock(dir: &AttemptDir) -> Result<AttemptLock, Refusal> {
 
 fn run(dir: &AttemptDir, mut claim: Claim) -> io::Result<()> {
     let started_at = claim.identity.started_at;
-    let record = match Driver::spawn(&claim.order, &dir.work(), &mut claim.capture) {
+    let driver = Driver::spawn(&claim.order, &dir.work(), claim.umask, &mut claim.capture);
+    if let Ok(driver) = &driver {
+        claim.identity.driver = Some(driver.id());
+        // For people. That the attempt began is written down already.
+        if let Err(error) = dir.write(&claim.identity) {
+            eprintln!("write down which process is the driver: {error}");
+        }
+    }
+    say(answer::STARTED);
+    let reserved = dir.reserve::<ExitRecord>(RECORD_BYTES).ok();
+    let record = match driver {
         Ok(driver) => {
-            claim.identity.driver = Some(driver.id());
-            dir.write(&claim.identity)?;
-            say(answer::STARTED);
-            let (exit, stopped) = watch(dir, driver, &mut claim);
-            ExitRecord { exit, started_at, ended_at: current_time(), stopped, evidence: None }
+            let End { exit, stopped, ended_at } = watch(dir, driver, &mut claim);
+            ExitRecord { exit, started_at, ended_at, stopped, evidence: None }
         }
-        Err(error) => {
-            say(answer::STARTED);
-            could_not_start(&claim.order, started_at, &error)
-        }
+        Err(error) => could_not_start(&claim.order, started_at, &error),
     };
     claim.capture.finish();
     let success = record.exit == ExitStatus::Code(0);
-    dir.clean_work(claim.order.work, success);
     let evidence = record.evidence.clone().or_else(|| {
         let [stderr, stdout] = claim.capture.tails();
         if success { None } else { evidence::evidence(&stderr, &stdout) }
     });
-    record_end(dir, &ExitRecord { evidence, ..record })
+    // First of all, so that being killed while cleaning loses nothing; the end is told when we are gone.
+    record_end(dir, &ExitRecord { evidence, ..record }, reserved)?;
+    dir.clean_work(claim.order.work, success);
+    Ok(())
 }
 
 /// What a shell would make of it: 127 for what isn't there, 126 for what can't be run.
@@ -192,11 +207,11 @@ fn could_not_start(order: &Order, started_at: Timestamp, error: &io::Error) -> E
 }
 
 /// Records the end. A full disk may get room again; giving up would lose the exit code.
-fn record_end(dir: &AttemptDir, record: &ExitRecord) -> io::Result<()> {
+fn record_end(dir: &AttemptDir, record: &ExitRecord, mut reserved: Option<Temporary>) -> io::Result<()> {
     let mut tries = 1;
     loop {
-        match dir.write_durably(record) {
-            Err(_) if tries < RECORD_TRIES && dir.exists() => {
+        match dir.mending(|| dir.write_durably(record, reserved.take())) {
+            Err(_) if tries < RECORD_TRIES && dir.place()? == Place::Folder => {
                 tries += 1;
                 std::thread::sleep(RECORD_PAUSE);
             }
@@ -205,27 +220,37 @@ fn record_end(dir: &AttemptDir, record: &ExitRecord) -> io::Result<()> {
     }
 }
 
-/// Waits until the driver and all its descendants are gone; tells how the driver ended and whether it was told to.
-fn watch(dir: &AttemptDir, mut driver: Driver, claim: &mut Claim) -> (ExitStatus, bool) {
+/// How and when the driver's own process ended, and whether it had been told to.
+#[derive(Clone, Copy)]
+struct End {
+    exit: ExitStatus,
+    stopped: bool,
+    ended_at: Timestamp,
+}
+
+/// Waits until the driver and all its descendants are gone.
+fn watch(dir: &AttemptDir, mut driver: Driver, claim: &mut Claim) -> End {
     let mut ending = Ending::Running;
-    let mut end: Option<(ExitStatus, bool)> = None;
-    let mut told = false;
+    let mut end: Option<End> = None;
+    let mut stopped = false;
     loop {
         // Before anything is looked at: a signal that comes later must be left to end the wait below.
         if claim.signals.told_to_stop() {
-            told = true;
+            stopped = true;
             let grace = claim.signals.grace(dir);
             driver.act(ending.stop(Instant::now(), grace));
         }
         let reaped = driver.reap();
         if let Some(exit) = driver.exit() {
-            end.get_or_insert((exit, told));
+            end.get_or_insert_with(|| End { exit, stopped, ended_at: current_time() });
         }
         let now = Instant::now();
         match (reaped, end) {
             (Reaped::NoneLeft, Some(end)) => return end,
             // Somebody else reaped the driver, which only a debugger could; all that is known is that it is gone.
-            (Reaped::NoneLeft, None) => return (ExitStatus::Signal(Signal::KILL.as_raw()), told),
+            (Reaped::NoneLeft, None) => {
+                return End { exit: ExitStatus::Signal(Signal::KILL.as_raw()), stopped, ended_at: current_time() };
+            }
             (Reaped::SomeLeft, Some(_)) => driver.act(ending.driver_ended(now)),
             (Reaped::SomeLeft, None) => {}
         }
@@ -304,7 +329,7 @@ fn say(line: &str) {
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
-fn current_time() -> Timestamp {
+pub(super) fn current_time() -> Timestamp {
     Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
 }
 
