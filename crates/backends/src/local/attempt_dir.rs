@@ -7,7 +7,7 @@
 //! | `fenced.json` | gateway, holding `lock` | the attempt never starts |
 //! | `identity.json` | supervisor, before the driver is started | the attempt began; never again |
 //! | `stop.json` | gateway | it shall end |
-//! | `exit.json` | supervisor, as the last thing | how it ended |
+//! | `exit.json` | supervisor, when nothing of the driver is left | how it ended |
 //! | `lost.json` | gateway | its supervisor died without `exit.json`; nothing of it runs |
 //! | `log/`, `work/` | supervisor, driver | its output, its working folder |
 //!
@@ -19,7 +19,7 @@
 //! aside. Whether an attempt runs is told by its lock and by the processes a gateway watches, never by a record
 //! alone; and any trace of a record, whether it can be understood or not, means that the attempt began.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, DirEntry, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -138,7 +138,14 @@ records! {
 
 /// The lock of an attempt; free again when this is dropped or the process dies.
 pub(crate) struct AttemptLock {
-    _file: OwnedFd,
+    file: OwnedFd,
+}
+
+impl Drop for AttemptLock {
+    fn drop(&mut self) {
+        // Closing isn't enough: a child that was forked meanwhile has the file open until it runs its program.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// What stands where an attempt's folder belongs.
@@ -352,7 +359,7 @@ impl AttemptDir {
             }
         };
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(AttemptLock { _file: file })),
+            Ok(()) => Ok(Some(AttemptLock { file })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -397,18 +404,29 @@ impl AttemptDir {
     }
 }
 
-/// Removes tombstones that are old enough, and what an earlier removal left.
+/// Removes tombstones that are old enough, and what an earlier removal left; as much of it as possible.
+///
+/// # Errors
+/// One of those that happened.
 pub(crate) fn purge(attempts: &Path, now: SystemTime) -> io::Result<()> {
+    let mut done = Ok(());
     for entry in fs::read_dir(attempts)? {
-        let entry = entry?;
-        let Ok(metadata) = fs::symlink_metadata(entry.path()) else { continue };
-        if entry.file_name().to_string_lossy().starts_with(HIDDEN_PREFIX) {
-            remove_tree(&entry.path())?;
-        } else if metadata.is_file() && now.duration_since(metadata.modified()?).is_ok_and(|age| age > TOMBSTONE_AGE) {
-            fs::remove_file(entry.path())?;
-        }
+        done = purge_one(&entry?, now).and(done);
     }
-    Ok(())
+    done
+}
+
+fn purge_one(entry: &DirEntry, now: SystemTime) -> io::Result<()> {
+    if entry.file_name().to_string_lossy().starts_with(HIDDEN_PREFIX) {
+        return remove_tree(&entry.path());
+    }
+    // Not followed if it is a link.
+    let metadata = match entry.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let is_old = now.duration_since(metadata.modified()?).is_ok_and(|age| age > TOMBSTONE_AGE);
+    if metadata.is_file() && is_old { fs::remove_file(entry.path()) } else { Ok(()) }
 }
 
 /// Removes a folder with everything in it, even if the driver took permissions away. What is gone is removed.
@@ -481,5 +499,67 @@ impl Drop for Temporary {
         if !self.keep {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, AttemptDir) {
+        let attempts = tempfile::tempdir().unwrap();
+        let dir = AttemptDir::at(&attempts.path().join("attempt"));
+        (attempts, dir)
+    }
+
+    #[test]
+    fn a_tombstone_stays_a_day_and_what_was_hidden_goes() {
+        let (attempts, dir) = folder();
+        dir.create().unwrap();
+        dir.bury().unwrap();
+        dir.bury().unwrap();
+        assert_eq!(dir.place().unwrap(), Place::Tombstone);
+        assert!(dir.create().is_err());
+        purge(attempts.path(), SystemTime::now()).unwrap();
+        assert_eq!(dir.place().unwrap(), Place::Tombstone);
+        assert!(!dir.hidden().exists());
+        purge(attempts.path(), SystemTime::now() + TOMBSTONE_AGE + Duration::from_secs(60)).unwrap();
+        assert_eq!(dir.place().unwrap(), Place::Empty);
+    }
+
+    #[test]
+    fn any_trace_of_a_record_means_that_it_began() {
+        for name in [Identity::FILE, ExitRecord::FILE, LostRecord::FILE] {
+            let (_attempts, dir) = folder();
+            assert!(!dir.has_begun().unwrap());
+            dir.create().unwrap();
+            assert!(!dir.has_begun().unwrap());
+            std::os::unix::fs::symlink("nowhere", dir.path().join(name)).unwrap();
+            assert!(dir.has_begun().unwrap(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_record_replaces_whatever_stands_in_its_way() {
+        let (_attempts, dir) = folder();
+        dir.create().unwrap();
+        fs::create_dir_all(dir.path().join("lost.json/x")).unwrap();
+        let record = LostRecord { evidence: "x".to_owned() };
+        let reserved = dir.reserve::<LostRecord>(1 << 14).unwrap();
+        dir.write_durably(&record, Some(reserved)).unwrap();
+        assert_eq!(dir.read::<LostRecord>().unwrap(), Some(record));
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let temporary = |name: &&std::ffi::OsString| name.to_string_lossy().starts_with(".lost");
+        assert_eq!(names.iter().filter(temporary).count(), 0, "{names:?}");
+    }
+
+    #[test]
+    fn a_lock_that_is_no_file_is_replaced() {
+        let (_attempts, dir) = folder();
+        dir.create().unwrap();
+        fs::create_dir_all(dir.path().join("lock/x")).unwrap();
+        let lock = dir.try_lock().unwrap();
+        assert!(lock.is_some() && dir.try_lock().unwrap().is_none());
     }
 }

@@ -31,6 +31,8 @@ const ANSWER_BYTES_MAX: u64 = 4_096;
 /// How long, and how often, the lock of an attempt is tried that a supervisor has which is just starting.
 const FENCE_TRIES_MAX: u32 = 5_000;
 const FENCE_PAUSE: Duration = Duration::from_millis(2);
+/// How often the lock of an attempt is tried that is to be discarded.
+const BURY_TRIES: u32 = 100;
 
 /// Makes sure that the attempt was started once.
 pub(super) async fn launch(shared: &Arc<Shared>, order: LaunchOrder) -> Result<Observation, BackendError> {
@@ -92,15 +94,27 @@ impl Shared {
         {
             return Err(running());
         }
-        dir.mending(|| {
-            let _burying = self.burying.lock().unwrap_or_else(PoisonError::into_inner);
-            let _lock = match dir.place()? {
-                Place::Folder => Some(dir.try_lock()?.ok_or_else(running)?),
-                Place::Empty | Place::Tombstone => None,
-            };
-            dir.bury()
-        })?;
-        dir.remove_buried()
+        for _ in 0..BURY_TRIES {
+            if dir.mending(|| self.try_bury(&dir))? {
+                return dir.remove_buried();
+            }
+            // Whoever looks at it has the lock too, for a moment.
+            std::thread::sleep(FENCE_PAUSE);
+        }
+        Err(running())
+    }
+
+    /// Whether there is a tombstone now; if not, somebody has the lock.
+    fn try_bury(&self, dir: &AttemptDir) -> io::Result<bool> {
+        let _burying = self.burying.lock().unwrap_or_else(PoisonError::into_inner);
+        let _lock = match dir.place()? {
+            Place::Empty | Place::Tombstone => None,
+            Place::Folder => match dir.try_lock()? {
+                None => return Ok(false),
+                lock => lock,
+            },
+        };
+        dir.bury().map(|()| true)
     }
 
     pub(super) fn plan(&self, order: &LaunchOrder) -> Result<LaunchPlan, BackendError> {

@@ -32,6 +32,8 @@ const KILL_PAUSE: Duration = Duration::from_millis(5);
 /// who looks.
 const STARTING_MAX: Duration = Duration::from_secs(10);
 const STARTING_PAUSE: Duration = Duration::from_millis(2);
+/// How often the lock is tried when nothing that is left of the attempt can hold it.
+const LOCK_TRIES: u32 = 1_000;
 
 /// A supervisor that this gateway started, or found holding the lock; whatever the folder says later, it is the one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,10 +128,14 @@ fn lock_or_supervisor(dir: &AttemptDir, question: &Question) -> io::Result<Holde
     }
     // It runs, and there is no telling by whom: it can't be watched, only ended.
     kill_leftovers(question)?;
-    let lock = dir.try_lock()?;
-    lock.map(Holder::Us).ok_or_else(|| {
-        io::Error::other("the attempt runs where its processes can't be seen, in another container or as another user")
-    })
+    // Others may look at this very moment.
+    for _ in 0..LOCK_TRIES {
+        if let Some(lock) = dir.try_lock()? {
+            return Ok(Holder::Us(lock));
+        }
+        std::thread::sleep(STARTING_PAUSE);
+    }
+    Err(io::Error::other("the attempt runs where its processes can't be seen, in another container or as another user"))
 }
 
 /// The supervisor that the folder names, if that is a living process which belongs to the attempt.

@@ -126,12 +126,16 @@ fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Every process that can be seen. One that starts meanwhile may be missing.
+/// Every process that can be seen. One that starts meanwhile may be missing, and so may those of other users.
 pub(crate) fn list() -> io::Result<Vec<Status>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        found.extend(Status::read(pid)?);
+        match Status::read(pid) {
+            // `/proc` may be mounted so that it hides what isn't ours to signal anyway.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            status => found.extend(status?),
+        }
     }
     Ok(found)
 }

@@ -205,3 +205,24 @@ pub(super) async fn reap_child(shared: Arc<Shared>, pid: Pid, process: ProcessId
         tokio::time::sleep(ASK_AGAIN_AFTER).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::time::Timestamp;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_supervisor_is_stuck_when_it_is_told_again_long_after_the_grace() {
+        let watches = Watches::new(mpsc::channel(1).0);
+        let attempt = AttemptId::new(Uuid::now_v7());
+        let (start, grace) = (Instant::now(), Duration::from_secs(5));
+        assert!(!watches.is_stuck(attempt, start, grace), "nobody watches it");
+        let supervisor = Supervisor { process: ProcessId { pid: 1, start_time: 1 }, since: Timestamp::from_millis(0) };
+        lock(&watches.watched).insert(attempt, Watched { supervisor, ends_by: None });
+        let due = start + grace + STUCK_AFTER;
+        for (now, stuck) in [(start, false), (start + grace, false), (due, false), (due + grace, true)] {
+            assert_eq!(watches.is_stuck(attempt, now, grace), stuck);
+        }
+    }
+}

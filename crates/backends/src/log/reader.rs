@@ -387,6 +387,29 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_whose_segment_was_dropped_is_told() {
+        let (_dir, log) = written(1_000, SMALL);
+        let oldest_kept = log.segments().unwrap()[1];
+        let dropped = LogCursor { segment: oldest_kept - 1, offset: 40 };
+        let page = log.read(&LogQuery { from: LogFrom::After(dropped), ..LogQuery::default() }, true).unwrap();
+        assert!(matches!(page.items[0], LogItem::Gap(gap) if gap.cursor.segment == oldest_kept), "{:?}", page.items[0]);
+        let kept = LogCursor { segment: oldest_kept, offset: 0 };
+        let page = log.read(&LogQuery { from: LogFrom::After(kept), ..LogQuery::default() }, true).unwrap();
+        assert!(matches!(page.items[0], LogItem::Entry(_)));
+    }
+
+    #[test]
+    fn a_segment_of_nothing_costs_no_more_than_the_bound() {
+        let (dir, log) = written(3, SMALL);
+        File::create(dir.path().join(segment_name(2))).unwrap().set_len(1 << 40).unwrap();
+        let query = LogQuery { scan_bytes_max: 1 << 20, ..LogQuery::default() };
+        let page = log.read(&query, true).unwrap();
+        assert!(!page.complete && page.next.offset <= (1 << 20) + BLOCK_BYTES as u64, "{page:?}");
+        let tail = log.read(&LogQuery { from: LogFrom::Tail(5), ..query }, true).unwrap();
+        assert_eq!(tail.items, []);
+    }
+
+    #[test]
     fn what_a_driver_put_into_the_folder_is_not_followed() {
         let (dir, log) = written(3, SMALL);
         let secret = tempfile::NamedTempFile::new().unwrap();
@@ -412,10 +435,13 @@ mod tests {
         #[test]
         fn any_cursor_and_any_bytes_read_without_panic(
             garbage in prop::collection::vec(any::<u8>(), 0..100_000),
-            segment in 0u32..4, offset in any::<u64>(), tail in 0usize..10,
+            segment in 0u32..4, offset in any::<u64>(), tail in 0usize..10, holes in any::<u32>(),
         ) {
             let (dir, log) = written(60, SMALL);
             std::fs::write(dir.path().join(segment_name(2)), &garbage).unwrap();
+            let sparse = File::create(dir.path().join(segment_name(3))).unwrap();
+            sparse.set_len(u64::from(holes) % (1 << 19)).unwrap();
+            sparse.write_all_at(&garbage, u64::from(holes) % (1 << 18)).unwrap();
             for from in [LogFrom::After(LogCursor { segment, offset }), LogFrom::After(LogCursor { segment, offset: offset % 1_200 }), LogFrom::Tail(tail)] {
                 let page = log.read(&LogQuery { from, ..LogQuery::default() }, true).unwrap();
                 prop_assert!(page.complete || !page.items.is_empty());

@@ -189,6 +189,33 @@ mod tests {
     use crate::log::{LogDir, LogQuery};
 
     #[test]
+    fn a_small_log_has_small_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = LogLimits { total_bytes: 1_000, ..LogLimits::default() };
+        let mut writer = LogWriter::create(dir.path(), limits).unwrap();
+        let line = format!("{} stdout F line\n", super::super::now());
+        for _ in 0..1_000 {
+            writer.append(line.as_bytes());
+        }
+        let segments = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap());
+        let segments = segments.filter(|entry| entry.file_name().to_string_lossy().ends_with(".log"));
+        let stored: u64 = segments.map(|segment| segment.metadata().unwrap().len()).sum();
+        assert!(stored <= limits.total_bytes, "{stored}");
+    }
+
+    #[test]
+    fn a_pipe_where_drops_are_noted_stops_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = LogWriter::create(dir.path(), LogLimits { segment_bytes: 100, total_bytes: 200 }).unwrap();
+        rustix::fs::mkfifoat(&writer.dir, "dropped.new", Mode::RWXU).unwrap();
+        for _ in 0..10 {
+            writer.append(format!("{} stdout F line\n", super::super::now()).as_bytes());
+        }
+        let noted: Dropped = serde_json::from_slice(&std::fs::read(dir.path().join(DROPPED)).unwrap()).unwrap();
+        assert_eq!(noted, writer.dropped);
+    }
+
+    #[test]
     fn what_could_not_be_written_is_told_once_writing_works_again() {
         let dir = tempfile::tempdir().unwrap();
         // The first segment can't be made, because something is there already.
