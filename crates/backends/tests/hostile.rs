@@ -192,4 +192,6 @@ async fn only_the_owner_can_read_what_the_supervisor_writes() {
     fs::write(&probe, "").unwrap();
     let probe = fs::metadata(probe).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("../../made"), probe, "drivers make files as the gateway would");
+    attack.backend.stop(&attack.attempt, Duration::ZERO).await.unwrap();
+    attack.end().await;
 }

@@ -67,9 +67,13 @@ impl Bench {
         if !matches!(seen, Observation::Running { .. }) {
             return seen;
         }
-        let pushed = tokio::time::timeout(Duration::from_secs(60), self.changes.recv()).await.unwrap().unwrap();
-        assert_eq!(pushed.0, attempt.id);
-        pushed.1
+        loop {
+            let pushed = tokio::time::timeout(Duration::from_secs(60), self.changes.recv()).await.unwrap().unwrap();
+            // The end of another one may have been observed before it was pushed.
+            if pushed.0 == attempt.id {
+                return pushed.1;
+            }
+        }
     }
 
     /// The process that the attempt's folder names as `who`.
