@@ -27,6 +27,11 @@ pub trait Backend: Send + Sync + 'static {
     /// (for local work: the host and its boot).
     fn binding(&self) -> String;
 
+    /// Why it can't run anything now, for a person; `None` when it can.
+    fn not_ready(&self) -> Option<String> {
+        None
+    }
+
     /// Everything that is wrong with a specification, told before it is accepted; empty when it can run here.
     fn check(&self, spec: &ApplicationSpec) -> Vec<Problem>;
 

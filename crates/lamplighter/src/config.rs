@@ -139,11 +139,20 @@ pub(crate) enum LogFormat {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ConfigProblems(Vec<String>);
 
+impl ConfigProblems {
+    /// What is wrong, a sentence each.
+    pub(crate) const fn new(problems: Vec<String>) -> Self {
+        Self(problems)
+    }
+}
+
+impl std::error::Error for ConfigProblems {}
+
 impl fmt::Display for ConfigProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\n" };
-            write!(f, "{separator}error: {problem}")?;
+            let separator = if index == 0 { "error: " } else { "\nerror: " };
+            write!(f, "{separator}{problem}")?;
         }
         Ok(())
     }
@@ -170,7 +179,10 @@ fn read_file(path: &Path) -> Result<File, String> {
     if text.trim().is_empty() {
         return Ok(File::default());
     }
-    serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    serde_saphyr::from_str(&text).map_err(|error| {
+        let error = error.to_string();
+        format!("{}: {}", path.display(), error.strip_prefix("error: ").unwrap_or(&error))
+    })
 }
 
 struct Reader<'a> {

@@ -1,7 +1,7 @@
 //! `lamplighter serve`: wires store, backend, engine and server together, and takes them down again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
-use crate::config::{self, Config, LogFormat, StoreConfig, WorkFile};
+use crate::config::{self, Config, ConfigProblems, LogFormat, StoreConfig, WorkFile};
 use crate::server::{self, App, AppState, Closing, ConnectionLimits, Hosts, LivySettings, RequestLimits, SinglePrincipal};
 
 /// The exit code for a wrong configuration (`EX_CONFIG` of sysexits).
@@ -42,6 +42,10 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
     start_log(config.log_format);
     match serve(&config) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<ConfigProblems>() => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_CONFIG)
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -52,7 +56,8 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 fn start_log(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("LAMPLIGHTER_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match format {
         LogFormat::Pretty => subscriber.with_target(false).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
@@ -126,12 +131,15 @@ async fn open_store(config: &Config) -> anyhow::Result<DynStore> {
 fn local_backend(config: &Config, data: &DataDir) -> anyhow::Result<LocalBackend> {
     let environment = config::environment();
     let installations = Installations::find(&config.sparks, &|name| environment.get(name).cloned());
-    let installations = installations.map_err(|missing| {
-        let lines: Vec<String> = missing.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!(lines.join("; "))
-    })?;
+    let installations = installations
+        .map_err(|missing| ConfigProblems::new(missing.iter().map(|one| format!("sparks: {one}")).collect()))?;
     for spark in installations.iter() {
-        tracing::info!(name = %spark.name, version = ?spark.version, home = %spark.home.display(), "found Spark");
+        let version = spark.version.as_deref().unwrap_or("unknown");
+        let default = installations.default_name() == Some(&spark.name);
+        tracing::info!(name = %spark.name, version, default, home = %spark.home.display(), "found Spark");
+    }
+    if installations.default_name().is_none() {
+        tracing::warn!("found no Spark: set SPARK_HOME, or name installations under `sparks` in the configuration");
     }
     let log = LogLimits { total_bytes: config.local.log_bytes_max, ..LogLimits::default() };
     let backend = LocalBackend::new(LocalConfig {

@@ -17,7 +17,7 @@ use super::{BackendOptions, BackendStatus, now};
 use crate::backend::{DynBackend, Observation, Owned};
 use crate::events::{EventHub, Subscription};
 use crate::perform::perform;
-use crate::reconciler::{Effect, Input, Outcome, Reconciler, Settings, Token};
+use crate::reconciler::{Action, Effect, Input, Outcome, Reconciler, Settings, Token};
 use crate::step::Policy;
 use crate::store::{DynStore, Fence};
 
@@ -155,7 +155,7 @@ impl Lane {
 
     pub(super) fn not_ready(&self) -> Option<String> {
         let waiting = || format!("backend {} is waiting for its lease or reading what is active", self.name());
-        (!self.handle.is_ready()).then(waiting)
+        if self.handle.is_ready() { self.backend().not_ready() } else { Some(waiting()) }
     }
 
     pub(super) fn status(&self, queued: u64) -> BackendStatus {
@@ -214,7 +214,12 @@ impl Driver {
 
     fn handle(&mut self, input: Input) {
         let effects = self.reconciler.handle(input, now());
-        self.figures.ready.store(self.reconciler.is_ready(), Ordering::Relaxed);
+        let (was_ready, is_ready) = (self.figures.ready.load(Ordering::Relaxed), self.reconciler.is_ready());
+        self.figures.ready.store(is_ready, Ordering::Relaxed);
+        if is_ready && !was_ready {
+            let active = self.reconciler.places_taken();
+            tracing::info!(backend = %self.backend.name(), active, "takes work; active applications were found again");
+        }
         self.figures.active.store(self.reconciler.places_taken(), Ordering::Relaxed);
         *self.figures.fence.lock().unwrap_or_else(PoisonError::into_inner) = self.reconciler.fence().cloned();
         for effect in effects {
@@ -224,11 +229,21 @@ impl Driver {
 
     fn spawn(&mut self, Effect { token, action }: Effect) {
         tracing::debug!(token = token.0, ?action, "perform");
+        let saved = match &action {
+            Action::Save(_, save) => {
+                let next = &save.next;
+                Some((next.id, next.state, next.reason.as_ref().map(|reason| reason.code.as_str())))
+            }
+            _ => None,
+        };
         let store = Arc::clone(&self.store);
         let backend = Arc::clone(&self.backend);
         self.under_way.spawn(async move {
             let performed = tokio::time::timeout(GIVEN_UP, perform(action, backend.shard(), &*store, &*backend));
             let outcome = performed.await.unwrap_or_else(|_| Outcome::Failed("no answer in time".into()));
+            if let (Some((id, state, reason)), Outcome::Applied) = (saved, &outcome) {
+                tracing::info!(application = %id, %state, reason, "changed state");
+            }
             if let Outcome::Failed(why) | Outcome::Refused(why) = &outcome {
                 tracing::warn!(backend = %backend.name(), token = token.0, why, "an effect failed");
             }

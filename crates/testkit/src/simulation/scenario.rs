@@ -52,7 +52,7 @@ pub enum What {
 }
 
 /// An application of a scenario.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// How the driver of each attempt behaves; the last serves for further ones.
     pub drivers: &'static [Driver],
