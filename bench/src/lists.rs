@@ -28,57 +28,44 @@ const fn list(name: &'static str, path: fn(u64) -> String) -> List {
     List { name, path, next: false }
 }
 
-/// Every list. What is filtered by is chosen so that a page finds at most 100, and some only one.
+/// Every list. A page is as long as the fewest stored can fill, so that it has the same length with more.
 const LISTS: &[List] = &[
     list("v1, first page", |_| "/api/v1/applications?limit=100".into()),
     List { name: "v1, next page", path: |_| "/api/v1/applications?limit=100".into(), next: true },
     list("v1, `state=failed`", |_| "/api/v1/applications?limit=100&state=failed".into()),
-    list("v1, `state=accepted`, one in a thousand", |_| "/api/v1/applications?limit=100&state=accepted".into()),
+    list("v1, `state=accepted`, one in a thousand", |_| "/api/v1/applications?limit=1&state=accepted".into()),
     list("v1, `state=running`, none", |_| "/api/v1/applications?limit=100&state=running".into()),
     list("v1, `kind=batch`", |_| "/api/v1/applications?limit=100&kind=batch".into()),
     list("v1, `backend=local`", |_| "/api/v1/applications?limit=100&backend=local".into()),
     list("v1, `name=`, one", |count| format!("/api/v1/applications?limit=100&name=job-{}", count / 2)),
-    list("v1, `label=`, one in a hundred", |_| "/api/v1/applications?limit=100&label=team=t7".into()),
+    list("v1, `label=`, one in a hundred", |_| "/api/v1/applications?limit=10&label=team=t7".into()),
     list("v1, `label=`, one", |count| format!("/api/v1/applications?limit=100&label=run=r{}", count / 2)),
-    list("v1, `owner=`, one in fifty", |_| "/api/v1/applications?limit=100&owner=user-7".into()),
+    list("v1, `owner=`, one in fifty", |_| "/api/v1/applications?limit=10&owner=user-7".into()),
     list("Livy, `from=0`", |_| "/batches?from=0&size=100".into()),
     list("Livy, next page", |_| "/batches?from=100&size=100".into()),
     list("Livy, from the middle", |count| format!("/batches?from={}&size=100", count / 2)),
 ];
 
-/// What was measured so far.
-#[derive(Default)]
-pub(crate) struct Lists {
-    sizes: Vec<u64>,
-    /// For each list, one sample per size.
-    times: Vec<Vec<Sample>>,
+/// Asks every gateway for every list, `times` times each. They are given with how many applications each has stored,
+/// the fewest first, and take turns list by list, so that a busy moment of the machine doesn't look like growth.
+pub(crate) fn measure(gateways: &[(u64, Client)], times: usize) -> Result<Section> {
+    let sizes = gateways.iter().map(|(size, _)| format!("{size} stored"));
+    let columns = ["p50 (p90) in ms".to_owned()].into_iter().chain(sizes);
+    let mut section = Section::with_columns("lists", columns.chain(["growth".to_owned(), "verdict".to_owned()]));
+    for list in LISTS {
+        let samples = gateways.iter().map(|(size, client)| list.measure(client, *size, times));
+        section.row(row(list, &samples.collect::<Result<Vec<_>>>()?));
+    }
+    Ok(section)
 }
 
-impl Lists {
-    /// Asks for every list, `times` times each.
-    pub(crate) fn measure(&mut self, client: &Client, size: u64, times: usize) -> Result<()> {
-        self.sizes.push(size);
-        self.times.resize_with(LISTS.len(), Vec::new);
-        for (list, samples) in LISTS.iter().zip(&mut self.times) {
-            samples.push(list.measure(client, size, times)?);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn into_section(self) -> Section {
-        let sizes = self.sizes.iter().map(|size| format!("{size} stored"));
-        let columns = ["p50 (p90) in ms".to_owned()].into_iter().chain(sizes);
-        let mut section = Section::with_columns("lists", columns.chain(["growth".to_owned(), "verdict".to_owned()]));
-        for (list, samples) in LISTS.iter().zip(self.times) {
-            let first = samples.first().map_or(f64::NAN, Sample::p50);
-            let worst = samples.iter().map(Sample::p50).fold(first, f64::max);
-            let met = worst <= LIMIT_MS && worst <= GROWTH_MAX * first;
-            let times = samples.iter().map(|sample| format!("{} ({})", number(sample.p50()), number(sample.p90())));
-            let end = [format!("× {}", number(worst / first)), verdict(met).to_owned()];
-            section.row([list.name.to_owned()].into_iter().chain(times).chain(end));
-        }
-        section
-    }
+fn row(list: &List, samples: &[Sample]) -> Vec<String> {
+    let first = samples.first().map_or(f64::NAN, Sample::p50);
+    let worst = samples.iter().map(Sample::p50).fold(first, f64::max);
+    let met = worst <= LIMIT_MS && worst <= GROWTH_MAX * first;
+    let times = samples.iter().map(|sample| format!("{} ({})", number(sample.p50()), number(sample.p90())));
+    let end = [format!("× {}", number(worst / first)), verdict(met).to_owned()];
+    [list.name.to_owned()].into_iter().chain(times).chain(end).collect()
 }
 
 impl List {

@@ -22,30 +22,25 @@ use tokio::task::JoinSet;
 /// Commands under way at once, so that they share commits.
 const AT_ONCE: u64 = 512;
 /// Users that applications belong to.
-pub(crate) const OWNERS: u64 = 50;
+const OWNERS: u64 = 50;
 /// Teams that applications are labelled with.
-pub(crate) const TEAMS: u64 = 100;
+const TEAMS: u64 = 100;
 /// One of so many is left waiting.
 const WAITING_ONE_OF: u64 = 1_000;
 /// When the first was accepted: the start of 2026.
 const FIRST: i64 = 1_767_225_600_000;
 
-/// Adds applications to the store in `file` until it holds those numbered below `count`, `have` being there.
-pub(crate) fn fill(file: &Path, shard: &Shard, have: u64, count: u64) -> Result<()> {
+/// Stores `count` applications in the empty store `file`, as the gateway of the data folder `instance`.
+pub(crate) fn fill(file: &Path, instance: &str, count: u64) -> Result<()> {
+    let (shard, holder) = (Shard::new(&format!("local/{instance}"))?, HolderId::new(&format!("gateway/{instance}"))?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(file)?);
-        let holder = HolderId::new("bench")?;
         let ttl = Duration::from_secs(86_400);
-        let request = LeaseRequest {
-            shard: shard.clone(),
-            holder: holder.clone(),
-            renew: None,
-            now: Timestamp::from_millis(FIRST),
-            ttl,
-        };
+        let request =
+            LeaseRequest { shard, holder: holder.clone(), renew: None, now: Timestamp::from_millis(FIRST), ttl };
         let fence = store.lease(request).await?.context("the lease is somebody else's")?.fence;
-        let next = Arc::new(AtomicU64::new(have));
+        let next = Arc::new(AtomicU64::new(0));
         let mut workers: JoinSet<Result<()>> = JoinSet::new();
         for _ in 0..AT_ONCE {
             let (store, fence, next) = (Arc::clone(&store), fence.clone(), Arc::clone(&next));
