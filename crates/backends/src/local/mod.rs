@@ -37,7 +37,9 @@ use tokio::task::AbortHandle;
 use self::attempt_dir::AttemptDir;
 pub use self::installation::{DefaultsError, Installation, Installations, NoSparkThere};
 pub use self::open_files::raise_open_files_limit;
-pub use self::plan::{ENVIRONMENT_ALLOWED, LaunchPlan, OWN_CONF_PREFIX, Order, PlanError, PlanInput, WorkPolicy, plan};
+pub use self::plan::{
+    ENVIRONMENT_ALLOWED, LaunchPlan, OWN_CONF_PREFIX, Order, PlanError, PlanInput, WORK_DIR_KEY, WorkPolicy, plan,
+};
 pub use self::problems::{missing_files, notation_problems};
 pub use self::supervisor::supervise;
 use self::watch::Watches;
@@ -180,6 +182,11 @@ impl Shared {
 impl Backend for LocalBackend {
     fn name(&self) -> &BackendName {
         &self.shared.config.name
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        let found = self.installations().default_name().is_some();
+        (!found).then(|| format!("backend {}: no Spark was found; set SPARK_HOME or configure `sparks`", self.name()))
     }
 
     fn shard(&self) -> &Shard {

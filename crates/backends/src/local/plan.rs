@@ -105,6 +105,10 @@ pub struct LaunchPlan {
     pub conf: SparkConf,
 }
 
+/// Conf key that names the folder in which the driver works, absolute, instead of a folder of the attempt's own. The
+/// command line sends the folder it was typed in, so that relative paths mean there what they meant to spark-submit.
+pub const WORK_DIR_KEY: &str = "spark.lamplighter.work-dir";
+
 /// What a supervisor is told to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -118,6 +122,9 @@ pub struct Order {
     pub args: Vec<String>,
     /// Its whole environment.
     pub environment: BTreeMap<String, String>,
+    /// The folder in which it works; the attempt's own when absent.
+    #[serde(default)]
+    pub work_dir: Option<PathBuf>,
     /// How large the log may become.
     pub log: LogLimits,
     /// When the working folder goes.
@@ -157,6 +164,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<LaunchPlan, PlanError> {
         program,
         args,
         environment: environment(input),
+        work_dir: input.spec.conf.get(WORK_DIR_KEY).map(PathBuf::from),
         log: input.log,
         work: input.work,
     };

@@ -12,7 +12,7 @@ use model::properties::check_representable;
 use model::spec::ApplicationSpec;
 
 use super::installation::Installations;
-use super::plan::{OWN_CONF_PREFIX, command_line, is_local};
+use super::plan::{OWN_CONF_PREFIX, WORK_DIR_KEY, command_line, is_local};
 use crate::causes::with_causes;
 
 /// Conf keys with amounts of memory, and what a bare number means.
@@ -50,6 +50,9 @@ pub(super) fn problems(spec: &ApplicationSpec, installations: &Installations) ->
     if spec.conf.get("spark.submit.deployMode").is_some_and(|mode| mode != "client") {
         let message = "the local backend runs drivers on this machine, in deploy mode `client`; remove the key";
         problems.push(problem("spark.submit.deployMode", message));
+    }
+    if let Some(dir) = spec.conf.get(WORK_DIR_KEY).filter(|dir| !Path::new(dir).is_absolute()) {
+        problems.push(problem(WORK_DIR_KEY, format!("`{dir}` must be an absolute path")));
     }
     for (key, value) in spec.conf.iter().filter(|(key, _)| !key.starts_with(OWN_CONF_PREFIX)) {
         problems.extend(check_representable(key, value).err().map(|error| problem(key, error.to_string())));

@@ -45,6 +45,7 @@ impl Driver {
     /// What it writes elsewhere belongs to its users, so it gets the `umask` of the gateway, not ours.
     pub(super) fn spawn(order: &Order, work: &Path, umask: Mode, capture: &mut Capture) -> io::Result<Self> {
         let mut command = Command::new(&order.program);
+        let work = order.work_dir.as_deref().unwrap_or(work);
         command.args(&order.args).env_clear().envs(&order.environment).current_dir(work);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         before_exec(&mut command, umask);

@@ -104,7 +104,7 @@ async fn submit_program(context: Context, mut submit: SparkSubmit, flags: Flags)
         return Err(wrong_command_line(&problems));
     }
     let verbose = submit.verbose;
-    let request = request::request(submit, &flags)?;
+    let request = request::request(submit, &flags, &folder)?;
     for warning in &request.warnings {
         note(&format!("warning: {warning}"));
     }

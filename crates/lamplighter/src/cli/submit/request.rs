@@ -1,8 +1,10 @@
 //! From spark-submit's command line to what the API takes. Pure.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use api::ApplicationCreate;
+use backends::local::WORK_DIR_KEY;
 use model::spark_submit::{Action, Master, SparkSubmit};
 
 use super::Flags;
@@ -23,7 +25,7 @@ pub(super) struct Request {
 ///
 /// # Errors
 /// [`Failure`] when the master asks for a backend that no gateway has unless it is named.
-pub(super) fn request(submit: SparkSubmit, flags: &Flags) -> Result<Request, Failure> {
+pub(super) fn request(submit: SparkSubmit, flags: &Flags, typed_in: &Path) -> Result<Request, Failure> {
     if flags.backend.is_none() {
         check_master(&submit)?;
     }
@@ -33,7 +35,11 @@ pub(super) fn request(submit: SparkSubmit, flags: &Flags) -> Result<Request, Fai
         .map(|key| format!("{key} is left out, because Spark ignores keys that don't begin with `spark.`"))
         .collect();
     let conf = submit.conf.iter().filter(|(key, _)| key.starts_with("spark."));
-    let conf: BTreeMap<String, String> = conf.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut conf: BTreeMap<String, String> = conf.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    // So that relative paths among the program's arguments mean what they mean to spark-submit.
+    if let Some(typed_in) = typed_in.to_str() {
+        conf.entry(WORK_DIR_KEY.to_owned()).or_insert_with(|| typed_in.to_owned());
+    }
     let Action::Submit(program) = submit.action else {
         return Err(Failure::usage("there is no program to submit".to_owned()));
     };
@@ -83,7 +89,7 @@ mod tests {
         let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let mut submit = spark_submit::parse(&args).unwrap();
         submit.resolve_paths(Path::new("/home/ada")).unwrap();
-        let shown = match request(submit, flags) {
+        let shown = match request(submit, flags, Path::new("/home/ada")) {
             Ok(request) => {
                 let warnings: String = request.warnings.iter().map(|warning| format!("\nwarning: {warning}")).collect();
                 serde_json::to_string_pretty(&request.create).unwrap() + &warnings
@@ -118,6 +124,7 @@ mod tests {
                   "conf": {
                     "spark.app.name": "etl",
                     "spark.jars": "/home/ada/a.jar,/b.jar",
+                    "spark.lamplighter.work-dir": "/home/ada",
                     "spark.master": "local[2]",
                     "spark.x": "y=z"
                   },
@@ -140,12 +147,15 @@ mod tests {
             "pi.py 10",
             &Flags::default(),
             &expect![[r#"
-            {
-              "resource": "/home/ada/pi.py",
-              "args": [
-                "10"
-              ]
-            }"#]],
+                {
+                  "resource": "/home/ada/pi.py",
+                  "args": [
+                    "10"
+                  ],
+                  "conf": {
+                    "spark.lamplighter.work-dir": "/home/ada"
+                  }
+                }"#]],
         );
     }
 
@@ -177,13 +187,14 @@ mod tests {
             "--master yarn pi.py",
             &flags,
             &expect![[r#"
-            {
-              "resource": "/home/ada/pi.py",
-              "conf": {
-                "spark.master": "yarn"
-              },
-              "backend": "cluster"
-            }"#]],
+                {
+                  "resource": "/home/ada/pi.py",
+                  "conf": {
+                    "spark.lamplighter.work-dir": "/home/ada",
+                    "spark.master": "yarn"
+                  },
+                  "backend": "cluster"
+                }"#]],
         );
     }
 }
