@@ -67,6 +67,11 @@ impl EventHub {
         Ok(())
     }
 
+    /// The newest event that can be read.
+    pub fn newest(&self) -> EventId {
+        *self.newest.borrow()
+    }
+
     /// Events after `after`, or from now on.
     pub fn subscribe(self: &Arc<Self>, after: Option<EventId>) -> Subscription {
         let newest = self.newest.subscribe();

@@ -17,6 +17,9 @@ use crate::cli::ServeArgs;
 /// Where the gateway listens when nothing else is said: Livy's port, on loopback.
 pub(crate) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8998);
 
+/// Lines of a log that clients of the Livy doors can be given to page through.
+const LIVY_LOG_LINES_MAX: usize = 100_000;
+
 /// Everything the gateway is told.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
@@ -198,6 +201,7 @@ impl Reader<'_> {
         let sparks = self.sparks(file.sparks);
         let local = self.local(file.local);
         let retention = self.retention(&file.retention);
+        self.livy(&file.livy);
         let config = Config {
             listen,
             data_dir,
@@ -302,6 +306,12 @@ impl Reader<'_> {
         }
     }
 
+    fn livy(&mut self, file: &LivyFile) {
+        if file.log_lines.is_some_and(|lines| !(1..=LIVY_LOG_LINES_MAX).contains(&lines)) {
+            self.problem(format!("livy.log_lines: must be 1 to {LIVY_LOG_LINES_MAX}"));
+        }
+    }
+
     fn duration(&mut self, key: &str, text: Option<&str>) -> Option<Duration> {
         match SparkDuration::parse(text?, TimeUnit::Second) {
             Ok(duration) => Some(duration.into()),
@@ -358,13 +368,14 @@ mod tests {
     #[test]
     fn all_problems_are_told_together() {
         check(
-            "listen: 0.0.0.0:8998\nstore: mysql://secret\nsparks:\n  x: relative\nlocal:\n  stop_grace: soon\n",
+            "listen: 0.0.0.0:8998\nstore: mysql://secret\nsparks:\n  x: relative\nlocal:\n  stop_grace: soon\nlivy:\n  log_lines: 0\n",
             &[],
             expect_test::expect![[r#"
                 error: listen: 0.0.0.0:8998 can be reached from other machines, and whoever reaches the gateway runs code as its user; listen on a loopback address such as 127.0.0.1:8998
                 error: store: must be `sqlite` or a URL like postgres://user@host:5432/database
                 error: sparks.x: relative must be an absolute path
-                error: local.stop_grace: time `soon` is not a whole number with a unit, such as 30s or 2h"#]],
+                error: local.stop_grace: time `soon` is not a whole number with a unit, such as 30s or 2h
+                error: livy.log_lines: must be 1 to 100000"#]],
         );
         check("lisen: x\n", &[], expect_test::expect![[r#"
             error: FILE: error: line 1 column 1: unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format

@@ -16,15 +16,15 @@ pub const STDERR_HEADING: &str = "\nstderr: ";
 /// How many entries of a log are headings, so that its total is known without its lines.
 pub const HEADINGS: usize = 2;
 
-/// The whole log that a client can page through: headings and the last [`CACHED_LINES`] of `lines`,
-/// which come without line ends.
-pub fn merged(lines: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
-    let mut cache = VecDeque::with_capacity(CACHED_LINES);
+/// The whole log that a client can page through: headings and the last `lines_max` of `lines`, which come without
+/// line ends. Livy keeps [`CACHED_LINES`] unless told otherwise.
+pub fn merged(lines: impl IntoIterator<Item = impl Into<String>>, lines_max: usize) -> Vec<String> {
+    let mut cache = VecDeque::new();
     for line in lines {
-        if cache.len() == CACHED_LINES {
+        cache.push_back(line.into());
+        if cache.len() > lines_max {
             cache.pop_front();
         }
-        cache.push_back(line.into());
     }
     let mut log = Vec::with_capacity(cache.len() + HEADINGS);
     log.push(STDOUT_HEADING.to_owned());
@@ -44,12 +44,14 @@ mod tests {
 
     #[test]
     fn a_silent_batch_has_its_headings() {
-        assert_eq!(merged(Vec::<String>::new()), ["stdout: ", "\nstderr: "]);
+        assert_eq!(merged(Vec::<String>::new(), CACHED_LINES), ["stdout: ", "\nstderr: "]);
     }
 
     #[test]
     fn a_long_log_keeps_its_end() {
-        let log = merged((0..500).map(|number| format!("line {number}")));
+        let lines = || (0..500).map(|number| format!("line {number}"));
+        assert_eq!(merged(lines(), 450).len(), 450 + HEADINGS);
+        let log = merged(lines(), CACHED_LINES);
         assert_eq!(log.len(), CACHED_LINES + HEADINGS);
         assert_eq!(log[1], "line 300");
         assert_eq!(view_of(&log)[0], "line 491");

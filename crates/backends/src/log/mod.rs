@@ -76,6 +76,9 @@ pub struct LogPage {
     pub items: Vec<LogItem>,
     /// Where the next page begins.
     pub next: LogCursor,
+    /// Whether the log had nothing more behind this page when it was read. A page may be empty and not at the end:
+    /// then [`LogQuery::scan_bytes_max`] was reached before anything wanted was found.
+    pub at_end: bool,
     /// Whether the log ended and nothing is behind this page.
     pub complete: bool,
 }

@@ -62,6 +62,7 @@ impl LogDir {
             PageReader { log: self, query, page: LogPage::default(), text_bytes: 0, scanned_bytes: 0, scan_bytes_max };
         page.page.next = start;
         let at_end = page.read_segments(&segments)?;
+        page.page.at_end = at_end;
         page.page.complete = over && at_end;
         Ok(page.page)
     }

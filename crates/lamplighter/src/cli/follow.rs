@@ -54,7 +54,12 @@ impl Printer {
             (Layout::AsDriver, LogStream::Stderr) => Target::Err,
             _ => Target::Out,
         };
-        let open = &mut self.open[usize::from(stream == LogStream::Stderr)];
+        let index = usize::from(stream == LogStream::Stderr);
+        if self.layout != Layout::AsDriver && std::mem::take(&mut self.open[1 - index]) {
+            // The other stream was in the middle of a long line.
+            self.add(Target::Out, "\n".to_owned());
+        }
+        let open = &mut self.open[index];
         let continues = std::mem::replace(open, entry.partial);
         let mut text = String::new();
         if self.layout == (Layout::Merged { timestamps: true }) && !continues {
@@ -116,7 +121,12 @@ fn write_all(writer: &mut impl Write, text: &str) -> std::io::Result<()> {
 /// [`Failure`] when the gateway refuses or stays away, or nothing can be printed.
 pub(super) async fn follow(mut logs: Subscription, mut printer: Printer) -> Result<Option<api::Application>, Failure> {
     loop {
-        let first = match logs.next().await? {
+        let received = match logs.next().await {
+            // It was there, and was removed while the gateway could not be reached.
+            Err(error) if logs.was_open() && error.is_not_found() => return Ok(None),
+            received => received?,
+        };
+        let first = match received {
             Received::Lost => {
                 note("lost the gateway; the application goes on, and its output follows when the gateway is back");
                 continue;
@@ -183,6 +193,15 @@ mod tests {
                 Out "\n"
             "#]],
         );
+    }
+
+    #[test]
+    fn a_long_line_is_ended_when_the_other_stream_comes_between() {
+        let mut printer = Printer::new(Layout::Merged { timestamps: false });
+        printer.push(&entry(Some(LogStream::Stdout), "long ", true));
+        printer.push(&entry(Some(LogStream::Stderr), "b", false));
+        printer.push(&entry(Some(LogStream::Stdout), "line", false));
+        assert_eq!(printer.take(), [(Target::Out, "long \nb\nline\n".to_owned())]);
     }
 
     #[test]

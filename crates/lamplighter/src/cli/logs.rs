@@ -50,7 +50,9 @@ async fn print(client: &Client, args: &LogsArgs, mut printer: Printer) -> Result
         let page = client.logs(&args.id, &query).await?.value;
         page.items.iter().for_each(|entry| printer.push(entry));
         printer.flush()?;
-        let Some(next) = page.next_cursor.filter(|_| !page.items.is_empty()) else { return Ok(()) };
+        // An empty page isn't the end; a place that doesn't move any more is.
+        let asked = query.iter().find(|(name, _)| *name == "cursor").map(|(_, cursor)| cursor);
+        let Some(next) = page.next_cursor.filter(|next| asked != Some(next)) else { return Ok(()) };
         query.retain(|(name, _)| !matches!(*name, "tail" | "cursor"));
         query.push(("cursor", next));
     }

@@ -81,7 +81,9 @@ impl ClientError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
-            Self::Refused { problem } => matches!(problem.status, 408 | 503),
+            Self::Refused { problem } => matches!(problem.status, 408 | 502..=504),
+            // A proxy between, or a gateway that is being started behind one.
+            Self::Foreign { status, .. } => matches!(status.as_u16(), 502..=504),
             _ => false,
         }
     }

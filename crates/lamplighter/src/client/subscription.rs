@@ -33,6 +33,8 @@ pub(crate) struct Subscription {
     /// The id of the last message handed out: what the gateway is asked to go on after.
     last_id: Option<String>,
     outage: Option<Outage>,
+    /// Whether there ever was a connection.
+    was_open: bool,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,7 @@ struct Outage {
 impl Subscription {
     /// A subscription to `url`; the first call of [`Subscription::next`] connects.
     pub(super) fn new(http: reqwest::Client, gateway: String, url: Url) -> Self {
-        Self { http, gateway, url, connection: None, last_id: None, outage: None }
+        Self { http, gateway, url, connection: None, last_id: None, outage: None, was_open: false }
     }
 
     /// The next message, or the news that the connection was lost. Cancelling the call loses nothing.
@@ -78,12 +80,20 @@ impl Subscription {
     pub(crate) async fn open(&mut self) -> Result<(), ClientError> {
         if self.connection.is_none() {
             match self.connect().await {
-                Ok(connection) => self.connection = Some(connection),
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    self.was_open = true;
+                }
                 Err(error) if error.is_transient() => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Whether there ever was a connection, so that what is followed was there.
+    pub(crate) const fn was_open(&self) -> bool {
+        self.was_open
     }
 
     /// All messages that have arrived and weren't handed out, without waiting.

@@ -418,10 +418,11 @@ fn logs_are_framed_as_recorded() {
         .iter()
         .find(|exchange| exchange.name() == "batch-fail/15")
         .unwrap();
-    let merged = log::merged([
+    let printed = [
         "Error occurred during initialization of VM",
         "Too small maximum heap",
-    ]);
+    ];
+    let merged = log::merged(printed, log::CACHED_LINES);
     assert_eq!(views::json(exchange)["log"], json!(merged));
     assert_eq!(to_json(log::view_of(&merged)), to_json(&merged));
 }

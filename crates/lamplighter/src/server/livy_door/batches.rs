@@ -1,8 +1,6 @@
 //! Livy's `/batches`.
 
-use std::sync::Arc;
-
-use ::backends::log::{LogError, LogFrom, LogQuery, LogSource};
+use ::backends::log::LogError;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -16,6 +14,7 @@ use model::application::{Application, Wish};
 use model::id::{ApplicationId, ApplicationKind};
 use model::principal::Principal;
 
+use super::last_lines::{self, Bounds};
 use super::{Refusal, create as creating, json, negotiate, optional_int, read_body};
 use crate::server::access::Action;
 use crate::server::v1::Caller;
@@ -27,6 +26,12 @@ const ID_SEGMENT: usize = 1;
 const LOGS_AT_ONCE: usize = 16;
 /// Batches on a page at most. Livy has no bound; a page of everything is one that can't be made.
 const PAGE_MAX: u32 = 10_000;
+/// Bytes of lines in one view of a list, which holds many.
+const LISTED_VIEW_BYTES_MAX: usize = 16 << 10;
+/// Bytes of lines in a view that stands alone.
+const VIEW_BYTES_MAX: usize = 1 << 20;
+/// Bytes of lines that a client can page through.
+const LOG_BYTES_MAX: usize = 16 << 20;
 
 /// `GET /batches`.
 pub(in crate::server) async fn list(
@@ -48,7 +53,7 @@ pub(in crate::server) async fn list(
         found.applications.into_iter().filter(|batch| app.permits(&principal, Action::ReadApplication, batch));
     let views = futures::stream::iter(visible).map(|batch| {
         let app = app.clone();
-        async move { view(&app, &batch).await }
+        async move { view(&app, &batch, LISTED_VIEW_BYTES_MAX).await }
     });
     let sessions = views.buffered(LOGS_AT_ONCE).collect().await;
     let total = usize::try_from(found.total).unwrap_or(usize::MAX);
@@ -66,8 +71,8 @@ pub(in crate::server) async fn create(
     let body = read_body(&app, &head.headers, body).await?;
     let accepted = creating::accept(&app, &principal, &head.headers, &body).await?;
     let id = number(accepted.application());
-    let mut response =
-        json(StatusCode::CREATED, &view_without_log(accepted.application(), livy_log::merged(Vec::<String>::new())));
+    let silent = livy_log::merged(Vec::<String>::new(), livy_log::VIEW_LINES);
+    let mut response = json(StatusCode::CREATED, &view_without_log(accepted.application(), silent));
     if let Ok(location) = HeaderValue::try_from(livy::view::location(id)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -83,7 +88,7 @@ pub(in crate::server) async fn get(
 ) -> Result<Response, Refusal> {
     negotiate(&headers)?;
     let batch = find(&app, &principal, Action::ReadApplication, &uri).await?;
-    Ok(json(StatusCode::OK, &view(&app, &batch).await))
+    Ok(json(StatusCode::OK, &view(&app, &batch, VIEW_BYTES_MAX).await))
 }
 
 /// `GET /batches/{id}/state`.
@@ -109,8 +114,8 @@ pub(in crate::server) async fn log(
     let batch = find(&app, &principal, Action::ReadLogs, &uri).await?;
     let pairs = query::pairs(&uri);
     let (from, size) = (optional_int(&pairs, "from")?, optional_int(&pairs, "size")?);
-    let lines = last_lines(&app, &batch, app.livy.log_lines).await;
-    let merged = livy_log::merged(lines);
+    let bounds = Bounds { lines_max: app.livy.log_lines, bytes_max: LOG_BYTES_MAX };
+    let merged = livy_log::merged(last_lines(&app, &batch, bounds).await, app.livy.log_lines);
     let total = merged.len();
     let (from, range) = page::log(total, from, size);
     let log = merged.get(range).unwrap_or_default().to_vec();
@@ -157,8 +162,9 @@ fn number(batch: &Application) -> i32 {
     i32::try_from(batch.id.number()).unwrap_or(i32::MAX)
 }
 
-async fn view(app: &App, batch: &Application) -> BatchView {
-    let merged = livy_log::merged(last_lines(app, batch, livy_log::VIEW_LINES).await);
+async fn view(app: &App, batch: &Application, bytes_max: usize) -> BatchView {
+    let bounds = Bounds { lines_max: livy_log::VIEW_LINES, bytes_max };
+    let merged = livy_log::merged(last_lines(app, batch, bounds).await, livy_log::VIEW_LINES);
     view_without_log(batch, livy_log::view_of(&merged).to_vec())
 }
 
@@ -175,15 +181,14 @@ fn view_without_log(batch: &Application, log: Vec<String>) -> BatchView {
     }
 }
 
-/// The last lines of the last attempt, both streams in the order of their arrival. A log that can't be read now
+/// The last lines of the last attempt. A log that can't be read now
 /// shows as empty: the state of a batch must not depend on its log.
-async fn last_lines(app: &App, batch: &Application, lines: usize) -> Vec<String> {
+async fn last_lines(app: &App, batch: &Application, bounds: Bounds) -> Vec<String> {
     let Some(attempt) = batch.attempts.last() else { return Vec::new() };
     let Some(source) = app.logs.get(&batch.backend) else { return Vec::new() };
     let attempt = AttemptRef { id: attempt.id, application: batch.id, binding: attempt.binding.clone() };
-    let source: Arc<dyn LogSource> = Arc::clone(source);
-    match source.read(&attempt, &LogQuery { from: LogFrom::Tail(lines), ..LogQuery::default() }).await {
-        Ok(page) => page.lines(),
+    match last_lines::read(&**source, &attempt, bounds).await {
+        Ok(lines) => lines,
         Err(LogError::NotFound) => Vec::new(),
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, application = %batch.id, "read a log");

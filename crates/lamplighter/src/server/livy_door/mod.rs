@@ -5,6 +5,7 @@
 
 pub(super) mod batches;
 mod create;
+mod last_lines;
 pub(super) mod sessions;
 
 use std::io::Write as _;

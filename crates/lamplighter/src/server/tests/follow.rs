@@ -5,6 +5,7 @@ use axum::body::BodyDataStream;
 use futures::StreamExt as _;
 use model::state::Exit;
 
+use super::puppet::KeepsLog;
 use super::*;
 
 /// A client that reads a stream message by message.
@@ -175,4 +176,70 @@ async fn a_followed_log_ends_when_its_application_goes() {
     let end = reader.next().await.unwrap();
     assert_eq!(end.event, "end");
     assert_eq!(reader.next().await, None);
+}
+
+#[tokio::test]
+async fn what_is_far_between_is_found_to_the_end() {
+    let gateway = Gateway::start().await;
+    let id = gateway.running(r#"{"resource":"/x.py"}"#).await;
+    for line in 0..100 {
+        let stream = if line % 30 == 29 { Stream::Stderr } else { Stream::Stdout };
+        gateway.puppet.print(stream, &format!("line {line}"));
+    }
+    gateway.puppet.scan_at_most(7);
+    let logs = format!("/api/v1/applications/{id}/logs?stream=stderr");
+    let page = gateway.get(&logs).await.json();
+    assert_eq!(page["items"], Value::Array(Vec::new()), "nothing within the first seven");
+    let mut plain = request(Method::GET, &logs, "");
+    plain.headers_mut().insert("accept", "text/plain".parse().unwrap());
+    assert_eq!(gateway.send(plain).await.text(), "line 29\nline 59\nline 89\n");
+    let mut reader = Reader::open(&gateway, &logs, None).await;
+    let texts: Vec<Value> = reader.take(3).await.iter().map(|message| message.data["text"].clone()).collect();
+    assert_eq!(texts, ["line 29", "line 59", "line 89"]);
+    let livy = gateway.get("/batches/0/log?from=0&size=200").await.json();
+    assert_eq!((&livy["total"], &livy["log"][100]), (&102.into(), &"line 99".into()));
+}
+
+#[tokio::test]
+async fn an_attempt_without_a_log_is_left_for_the_next() {
+    let gateway = Gateway::start().await;
+    let id = gateway.running(r#"{"resource":"/x.py","max_attempts":2}"#).await;
+    let target = format!("/api/v1/applications/{id}/logs");
+    gateway.puppet.print(Stream::Stdout, "lost");
+    let mut early = Reader::open(&gateway, &target, None).await;
+    assert_eq!(early.next().await.unwrap().data["text"], "lost");
+    gateway.puppet.lose(KeepsLog::No).await;
+    gateway.attempts(&id, 2).await;
+    gateway.puppet.print(Stream::Stdout, "second");
+    let late = Reader::open(&gateway, &target, None).await;
+    for mut reader in [early, late] {
+        let second = reader.next().await.unwrap();
+        assert_eq!((&second.data["attempt"], &second.data["text"]), (&2.into(), &"second".into()));
+    }
+}
+
+#[tokio::test]
+async fn a_follower_from_before_the_first_attempt_reads_it() {
+    let gateway = Gateway::start().await;
+    let id = gateway.running(r#"{"resource":"/x.py","max_attempts":2}"#).await;
+    gateway.puppet.print(Stream::Stdout, "first");
+    gateway.puppet.lose(KeepsLog::Yes).await;
+    gateway.attempts(&id, 2).await;
+    let mut reader = Reader::open(&gateway, &format!("/api/v1/applications/{id}/logs"), None).await;
+    assert_eq!(reader.next().await.unwrap().data["text"], "first");
+}
+
+#[tokio::test]
+async fn who_is_ahead_of_all_events_is_told_and_begins_at_the_newest() {
+    let gateway = Gateway::start().await;
+    gateway.running(r#"{"resource":"/x.py"}"#).await;
+    for (target, id) in [("/api/v1/events", Some("999")), ("/api/v1/events?after=9223372036854775807", None)] {
+        let mut reader = Reader::open(&gateway, target, id).await;
+        let gap = reader.next().await.unwrap();
+        assert_eq!((gap.event.as_str(), &gap.data["after"]), ("gap", &0.into()));
+        gateway.running(r#"{"resource":"/x.py"}"#).await;
+        assert_eq!(reader.next().await.unwrap().event, "accepted");
+    }
+    let refused = gateway.get("/api/v1/events?after=9223372036854775808").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
 }

@@ -113,6 +113,18 @@ impl Gateway {
         id
     }
 
+    /// Waits until an application's attempt of this number runs.
+    async fn attempts(&self, id: &str, count: usize) {
+        let mut changes = self.app.engine.events().subscribe(None);
+        loop {
+            let application = self.get(&format!("/api/v1/applications/{id}")).await.json();
+            if application["attempts"].as_array().unwrap().len() == count && application["state"] == "running" {
+                return;
+            }
+            changes.next().await.unwrap();
+        }
+    }
+
     /// Waits until an application is in this state; the engine tells about every change.
     async fn until(&self, id: &str, state: &str) -> Value {
         let mut changes = self.app.engine.events().subscribe(None);

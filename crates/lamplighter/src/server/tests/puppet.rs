@@ -1,6 +1,7 @@
 //! A backend whose drivers run until a test ends them, with logs that a test writes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use engine::backend::{AttemptRef, Backend, BackendError, Ended, LaunchOrder, Obs
 use engine::runtime::now;
 use model::id::{AttemptId, BackendName, Shard};
 use model::spec::ApplicationSpec;
-use model::state::Exit;
+use model::state::{Exit, ReasonCode};
 use tokio::sync::{mpsc, watch};
 
 pub(super) fn name() -> BackendName {
@@ -31,11 +32,21 @@ pub(super) struct Puppet {
     changes: mpsc::Sender<(AttemptId, Observation)>,
     receiver: Mutex<Option<mpsc::Receiver<(AttemptId, Observation)>>>,
     written: watch::Sender<()>,
+    /// Lines that a read looks at, at most.
+    scan_lines_max: AtomicUsize,
+}
+
+/// Whether the log of a lost driver is there still.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeepsLog {
+    Yes,
+    No,
 }
 
 struct Driver {
     observation: Observation,
     lines: Vec<(Stream, String)>,
+    log_lost: bool,
 }
 
 impl Default for Puppet {
@@ -48,6 +59,7 @@ impl Default for Puppet {
             changes,
             receiver: Mutex::new(Some(receiver)),
             written: watch::Sender::new(()),
+            scan_lines_max: AtomicUsize::new(usize::MAX),
         }
     }
 }
@@ -61,6 +73,24 @@ impl Puppet {
     pub(super) fn print(&self, stream: Stream, line: &str) {
         self.drivers().values_mut().next_back().unwrap().lines.push((stream, line.to_owned()));
         self.written.send_replace(());
+    }
+
+    /// Lets reads of logs give up after this many lines, whether they found anything or not.
+    pub(super) fn scan_at_most(&self, lines: usize) {
+        self.scan_lines_max.store(lines, Ordering::Relaxed);
+    }
+
+    /// Loses the newest driver.
+    pub(super) async fn lose(&self, log: KeepsLog) {
+        let observation = Observation::Lost { reason: ReasonCode::DriverLost, evidence: None };
+        let id = {
+            let mut drivers = self.drivers();
+            let (id, driver) = drivers.iter_mut().next_back().unwrap();
+            driver.log_lost = log == KeepsLog::No;
+            driver.observation = observation.clone();
+            *id
+        };
+        self.changes.send((id, observation)).await.unwrap();
     }
 
     /// Lets the newest driver end.
@@ -105,7 +135,7 @@ impl Backend for Puppet {
     }
 
     async fn launch(&self, order: LaunchOrder) -> Result<Observation, BackendError> {
-        let new = || Driver { observation: Observation::Running { since: now() }, lines: Vec::new() };
+        let new = || Driver { observation: Observation::Running { since: now() }, lines: Vec::new(), log_lost: false };
         self.drivers().entry(order.attempt.id).or_insert_with(new);
         Ok(self.observation(order.attempt.id))
     }
@@ -144,14 +174,15 @@ fn cursor(line: usize) -> LogCursor {
 impl LogSource for Puppet {
     async fn read(&self, attempt: &AttemptRef, query: &LogQuery) -> Result<LogPage, LogError> {
         let drivers = self.drivers();
-        let driver = drivers.get(&attempt.id).ok_or(LogError::NotFound)?;
+        let driver = drivers.get(&attempt.id).filter(|driver| !driver.log_lost).ok_or(LogError::NotFound)?;
         let total = driver.lines.len();
         let start = match query.from {
             LogFrom::Start => 0,
             LogFrom::After(after) => (0..=total).find(|&line| cursor(line) >= after).unwrap_or(total),
             LogFrom::Tail(lines) => total.saturating_sub(lines),
         };
-        let end = total.min(start + query.entries_max);
+        let scanned = query.entries_max.min(self.scan_lines_max.load(Ordering::Relaxed));
+        let end = total.min(start + scanned);
         let entries = driver.lines[start..end]
             .iter()
             .enumerate()
@@ -166,7 +197,7 @@ impl LogSource for Puppet {
             })
         });
         let over = matches!(driver.observation, Observation::Exited(_));
-        Ok(LogPage { items: items.collect(), next: cursor(end), complete: over && end == total })
+        Ok(LogPage { items: items.collect(), next: cursor(end), at_end: end == total, complete: over && end == total })
     }
 
     async fn grown(&self, attempt: &AttemptRef, after: LogCursor) -> Result<(), LogError> {

@@ -43,6 +43,12 @@ pub(in crate::server) async fn create(
 ) -> Result<Response, Failure> {
     let idempotency = idempotency_key(&headers, &[b"create", &body])?;
     let new = NewApplication::parse(&body).map_err(refuse_body)?;
+    // What was accepted once is answered, even if the look would find fault with it now.
+    if let Some(key) = &idempotency
+        && let Some(known) = app.engine.replay(&principal, key).await?
+    {
+        return Ok(answer(&known));
+    }
     let new = look_over(&app, new).await?;
     let request = AcceptRequest {
         kind: ApplicationKind::Batch,

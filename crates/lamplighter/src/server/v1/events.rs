@@ -17,6 +17,9 @@ use crate::server::failure::Failure;
 use crate::server::query::Parameters;
 use crate::server::{App, AppState};
 
+/// The largest number that stores give.
+const EVENT_ID_MAX: u64 = i64::MAX as u64;
+
 /// `GET /api/v1/events`.
 pub(in crate::server) async fn follow(
     State(app): State<AppState>,
@@ -26,12 +29,15 @@ pub(in crate::server) async fn follow(
 ) -> Result<Response, Failure> {
     let mut parameters = Parameters::of(&uri);
     let asked_after: Option<u64> = parameters.parsed("after");
+    if asked_after.is_some_and(|id| id > EVENT_ID_MAX) {
+        parameters.refuse("after", "is larger than any event's number");
+    }
     let application: Option<ApplicationId> = parameters.parsed("application");
     // A browser that reconnects repeats its first query, so the header is the newer of the two.
     let seen = match stream::last_event_id(&headers) {
         None => None,
         Some(id) => {
-            let id = id.parse::<u64>().ok();
+            let id = id.parse::<u64>().ok().filter(|id| *id <= EVENT_ID_MAX);
             if id.is_none() {
                 parameters.refuse("Last-Event-ID", "expected the number of an event");
             }
@@ -39,14 +45,27 @@ pub(in crate::server) async fn follow(
         }
     };
     parameters.finish()?;
-    let after = seen.or(asked_after).map(EventId);
+    let asked = seen.or(asked_after).map(EventId);
+    let newest = app.engine.events().newest();
+    let mut waiting = VecDeque::new();
+    let mut after = asked;
+    if asked.is_some_and(|asked| asked > newest) {
+        // Only another store's events have such numbers, so everything of this one may be new to the client.
+        waiting.push_back(gap(EventId(0), EventId(newest.0.saturating_add(1))));
+        after = Some(newest);
+    }
     let reader = Reader {
         subscription: app.engine.events().subscribe(after),
         position: after,
-        waiting: VecDeque::new(),
+        waiting,
         filter: Filter { app: app.clone(), principal, application },
     };
     Ok(stream::respond(reader.into_messages(), app.closing.clone()))
+}
+
+/// Events between these two that the client may not have seen.
+fn gap(after: EventId, before: EventId) -> Message {
+    stream::message("gap", &serde_json::json!({ "after": after.0, "before": before.0 }))
 }
 
 struct Filter {
@@ -91,9 +110,8 @@ impl Reader {
             }
         };
         for event in &events {
-            if let Some(missing_after) = self.position.filter(|last| event.id.0 > last.0 + 1) {
-                let gap = serde_json::json!({ "after": missing_after.0, "before": event.id.0 });
-                self.waiting.push_back(stream::message("gap", &gap));
+            if let Some(missing_after) = self.position.filter(|last| event.id.0 > last.0.saturating_add(1)) {
+                self.waiting.push_back(gap(missing_after, event.id));
             }
             self.position = Some(event.id);
             if self.filter.lets_through(event) {

@@ -128,11 +128,17 @@ impl AttemptLog {
         })
     }
 
-    /// A page; an empty one that isn't complete while the attempt has no log.
+    /// A page; while the attempt has no log, an empty one that is at the end and not complete.
     async fn read(&self, query: &LogQuery) -> Result<backends::log::LogPage, Failure> {
         match self.source.read(&self.attempt, query).await {
             Ok(page) => Ok(page),
-            Err(LogError::NotFound) => Ok(backends::log::LogPage::default()),
+            Err(LogError::NotFound) => {
+                let next = match query.from {
+                    LogFrom::After(cursor) => cursor,
+                    LogFrom::Start | LogFrom::Tail(_) => LogCursor::default(),
+                };
+                Ok(backends::log::LogPage { next, at_end: true, ..Default::default() })
+            }
             Err(error) => Err(unreadable(&error)),
         }
     }
@@ -193,37 +199,57 @@ fn text(app: &App, application: &Application, wanted: &Wanted) -> Response {
         return (content_type, Body::empty()).into_response();
     };
     let query = LogQuery { from: wanted.from, stream: wanted.stream, ..LogQuery::default() };
-    let pieces = futures::stream::unfold(Some((log, query)), |state| async move {
-        let (log, mut query) = state?;
+    let pieces = futures::stream::unfold(Some((log, query, PlainText::default())), |state| async move {
+        let (log, mut query, mut text) = state?;
         let page = match log.read(&query).await {
             Ok(page) => page,
             // The answer has begun, so breaking it off is the only way to say that it isn't whole.
             Err(_) => return Some((Err(std::io::Error::other("the log can't be read now")), None)),
         };
-        let ended = page.complete || page.items.is_empty();
         query.from = LogFrom::After(page.next);
-        Some((Ok(plain(&page.items)), (!ended).then_some((log, query))))
+        let piece = text.of(&page.items);
+        Some((Ok::<Bytes, std::io::Error>(piece), (!page.at_end).then_some((log, query, text))))
     });
     (content_type, Body::from_stream(pieces)).into_response()
 }
 
-fn plain(items: &[LogItem]) -> Bytes {
-    let mut text = String::new();
-    for item in items {
-        match item {
-            LogItem::Entry(entry) => {
-                text.push_str(&entry.text);
-                if !entry.partial {
+/// Makes bare text of a log, page by page.
+#[derive(Default)]
+struct PlainText {
+    /// The stream whose line is still open.
+    open: Option<Stream>,
+}
+
+impl PlainText {
+    fn of(&mut self, items: &[LogItem]) -> Bytes {
+        let mut text = String::new();
+        for item in items {
+            match item {
+                LogItem::Entry(entry) => {
+                    self.leave_line_of_other(Some(entry.stream), &mut text);
+                    text.push_str(&entry.text);
+                    if !entry.partial {
+                        text.push('\n');
+                    }
+                    self.open = entry.partial.then_some(entry.stream);
+                }
+                LogItem::Gap(gap) => {
+                    self.leave_line_of_other(None, &mut text);
+                    text.push_str(&gap.to_string());
                     text.push('\n');
                 }
             }
-            LogItem::Gap(gap) => {
-                text.push_str(&gap.to_string());
-                text.push('\n');
-            }
+        }
+        text.into()
+    }
+
+    /// Ends the open line unless what comes goes on with it.
+    fn leave_line_of_other(&mut self, coming: Option<Stream>, text: &mut String) {
+        if self.open.is_some() && self.open != coming {
+            text.push('\n');
+            self.open = None;
         }
     }
-    text.into()
 }
 
 /// A place in the log of an application.

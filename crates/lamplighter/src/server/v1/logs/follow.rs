@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use ::backends::log::{LogFrom, LogQuery};
+use ::backends::log::{LogCursor, LogFrom, LogQuery};
 use axum::response::sse::Event as Message;
 use engine::events::Subscription;
 use futures::Stream;
-use model::application::Application;
+use model::application::{Application, Attempt};
 use model::id::ApplicationId;
 
 use super::{AttemptLog, Wanted};
@@ -22,7 +22,7 @@ pub(super) struct Follower {
     id: ApplicationId,
     /// Taken before the application is looked at, so that no change is missed.
     changes: Subscription,
-    /// The attempt being read; the last one when absent.
+    /// The attempt being read; the last one when absent, for who wants the end of the log only.
     number: Option<u32>,
     /// Whether to go on into the next attempt.
     whole_application: bool,
@@ -35,11 +35,13 @@ impl Follower {
     pub(super) fn new(app: AppState, id: ApplicationId, wanted: &Wanted) -> Self {
         let query =
             LogQuery { from: wanted.from, stream: wanted.stream, entries_max: BATCH_ENTRIES, ..LogQuery::default() };
+        // Whoever wants everything begins with the first attempt, even if that one is over before the first look.
+        let first = (wanted.from == LogFrom::Start).then_some(1);
         Self {
             changes: app.engine.events().subscribe(None),
             app,
             id,
-            number: wanted.attempt.or(wanted.cursor_attempt),
+            number: wanted.attempt.or(wanted.cursor_attempt).or(first),
             whole_application: wanted.attempt.is_none(),
             query,
             waiting: VecDeque::new(),
@@ -86,10 +88,13 @@ impl Follower {
             self.waiting.extend(entries.map(|entry| stream::message("log", &entry).id(&entry.cursor)));
             return Some(());
         }
-        if page.complete {
+        if !page.at_end {
+            return Some(());
+        }
+        if page.complete || is_over(&application, log.number) {
             return self.leave_attempt(&application, log.number).await;
         }
-        self.wait_for_growth(&application, &log, page.next).await
+        self.wait_for_growth(&log, page.next).await
     }
 
     /// The log of an attempt is over: the next attempt, or the end, or a wait for either.
@@ -98,8 +103,8 @@ impl Follower {
             self.end(Some(application));
             return Some(());
         }
-        if application.attempts.iter().any(|attempt| attempt.number == number + 1) {
-            self.number = Some(number + 1);
+        if let Some(later) = application.attempts.iter().find(|attempt| attempt.number > number) {
+            self.number = Some(later.number);
             self.query.from = LogFrom::Start;
             return Some(());
         }
@@ -114,12 +119,7 @@ impl Follower {
         self.changed().await
     }
 
-    async fn wait_for_growth(
-        &mut self,
-        application: &Application,
-        log: &AttemptLog,
-        after: ::backends::log::LogCursor,
-    ) -> Option<()> {
+    async fn wait_for_growth(&mut self, log: &AttemptLog, after: LogCursor) -> Option<()> {
         let (source, attempt) = (log.source.clone(), log.attempt.clone());
         let grown = async move {
             // Without a log there is nothing to wait for but the application itself.
@@ -127,11 +127,6 @@ impl Follower {
                 std::future::pending::<()>().await;
             }
         };
-        if application.state.is_terminal() {
-            // The application ended without completing its log, because its backend lost it.
-            self.end(Some(application));
-            return Some(());
-        }
         tokio::select! {
             () = grown => {}
             changed = self.changed() => changed?,
@@ -154,4 +149,10 @@ impl Follower {
         let body = application.map(api::Application::from);
         self.waiting.push_back(stream::message("end", &body));
     }
+}
+
+/// Whether nothing more is printed by an attempt, whatever its log says: one that was lost never completes its log.
+fn is_over(application: &Application, number: u32) -> bool {
+    let over = |attempt: &Attempt| attempt.number > number || (attempt.number == number && attempt.ended_at.is_some());
+    application.state.is_terminal() || application.attempts.iter().any(over)
 }
