@@ -221,6 +221,12 @@ impl Engine {
     /// # Errors
     /// [`AcceptError`]; nothing was stored then, except when the store is unavailable.
     pub async fn accept(&self, principal: &Principal, request: AcceptRequest) -> Result<Accepted, AcceptError> {
+        // Before any check: what was accepted once is answered, even if it would be refused now.
+        if let Some(key) = &request.idempotency
+            && let Some(known) = self.replay(principal, key).await?
+        {
+            return Ok(known);
+        }
         let name = request.backend.unwrap_or_else(|| self.default_backend.clone());
         let lane = self.lanes.get(&name).ok_or_else(|| self.unknown_backend(name.clone()))?;
         let mut problems = limit_problems(&request.spec);
@@ -247,6 +253,20 @@ impl Engine {
             Ok(accepted)
         })
         .await
+    }
+
+    /// The answer to a request whose key the principal used before; `None` when the key is new. Whoever checks a
+    /// request before [`Engine::accept`] asks this first.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyReused`], [`StoreError::KeySpent`], or the store can't be read.
+    pub async fn replay(&self, principal: &Principal, key: &IdempotencyKey) -> Result<Option<Accepted>, StoreError> {
+        let Some(known) = self.store.replay(&principal.into(), key, now()).await? else { return Ok(None) };
+        // The engine may not have heard of it, and hearing twice is harmless.
+        if let Some(lane) = self.lanes.values().find(|lane| *lane.backend().shard() == known.shard) {
+            lane.handle().send_own(&known).await;
+        }
+        Ok(Some(Accepted::Replayed(known)))
     }
 
     fn unknown_backend(&self, name: BackendName) -> AcceptError {
@@ -321,6 +341,11 @@ impl Engine {
         id: ApplicationId,
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Option<Accepted>, AcceptError> {
+        if let Some(key) = &idempotency
+            && let Some(known) = self.replay(principal, key).await?
+        {
+            return Ok(Some(known));
+        }
         let Some(application) = self.store.get(id).await? else { return Ok(None) };
         if !application.state.is_terminal() {
             return Err(AcceptError::NotRetryable { id, state: application.state });

@@ -33,6 +33,18 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::NameTaken`], [`StoreError::KeyReused`], [`StoreError::KeySpent`], [`StoreError::Full`].
     async fn accept(&self, new: NewApplication) -> Result<Accepted, StoreError>;
 
+    /// What [`Store::accept`] would answer to a request with this key of `owner` because of an earlier one; `None`
+    /// when the key is new or kept no longer. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyReused`], [`StoreError::KeySpent`].
+    async fn replay(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        at: Timestamp,
+    ) -> Result<Option<Application>, StoreError>;
+
     /// Replaces the mutable part of an application (all but id, spec, owner, `accepted_at`) by `save.next`, if
     /// the stored version is `save.next.version - 1` and `fence` is still the shard's newest lease, and appends
     /// an event when `save.event` says so. The wish is part of the mutable part. The fence is checked first.

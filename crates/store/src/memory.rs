@@ -94,15 +94,16 @@ impl Tables {
         self.of_shard(shard).map(|a| u64::from(a.state == State::Accepted)).sum()
     }
 
-    fn replay(&self, new: &NewApplication) -> Result<Option<Application>, StoreError> {
-        let Some(IdempotencyKey { key, fingerprint }) = &new.idempotency else { return Ok(None) };
-        let Some(used) = self.keys.get(&key_of_owner(&new.owner, key)) else { return Ok(None) };
-        let id = rules::replayed(used, *fingerprint, new.at)?;
+    fn replay(&self, owner: &Owner, key: &IdempotencyKey, at: Timestamp) -> Result<Option<Application>, StoreError> {
+        let Some(used) = self.keys.get(&key_of_owner(owner, &key.key)) else { return Ok(None) };
+        let id = rules::replayed(used, key.fingerprint, at)?;
         Ok(id.and_then(|id| self.applications.get(&id).cloned()))
     }
 
     fn accept(&mut self, new: NewApplication) -> Result<Accepted, StoreError> {
-        if let Some(known) = self.replay(&new)? {
+        if let Some(key) = &new.idempotency
+            && let Some(known) = self.replay(&new.owner, key, new.at)?
+        {
             return Ok(Accepted::Replayed(known));
         }
         if let Some(name) = &new.spec.name
@@ -263,6 +264,15 @@ fn matches(query: &ListQuery, application: &Application) -> bool {
 impl Store for MemoryStore {
     async fn accept(&self, new: NewApplication) -> Result<Accepted, StoreError> {
         self.command(|tables| tables.accept(new))
+    }
+
+    async fn replay(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        at: Timestamp,
+    ) -> Result<Option<Application>, StoreError> {
+        self.tables().replay(owner, key, at)
     }
 
     async fn save(&self, fence: &Fence, save: Save) -> Result<(), StoreError> {

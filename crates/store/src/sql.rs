@@ -12,17 +12,20 @@ mod list;
 mod lookup;
 pub(crate) mod position;
 pub(crate) mod query;
+mod replay;
 pub(crate) mod value;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::store::{
-    Accepted, Fence, Lease, LeaseRequest, ListQuery, NewApplication, Positioned, Save, Store, StoreError,
+    Accepted, Fence, IdempotencyKey, Lease, LeaseRequest, ListQuery, NewApplication, Positioned, Save, Store,
+    StoreError,
 };
 use model::application::{Application, Wish};
 use model::event::Event;
 use model::id::{ApplicationId, ApplicationKind, EventId, HolderId, Shard, UserName};
+use model::principal::Owner;
 use model::time::Timestamp;
 use tokio::sync::watch;
 
@@ -67,6 +70,15 @@ impl<D: Driver> SqlStore<D> {
 impl<D: Driver> Store for SqlStore<D> {
     async fn accept(&self, new: NewApplication) -> Result<Accepted, StoreError> {
         self.command(|slot| Command::Accept(new, slot)).await
+    }
+
+    async fn replay(
+        &self,
+        owner: &Owner,
+        key: &IdempotencyKey,
+        at: Timestamp,
+    ) -> Result<Option<Application>, StoreError> {
+        self.driver.read(replay::Replay::new(owner, key, at)).await
     }
 
     async fn save(&self, fence: &Fence, save: Save) -> Result<(), StoreError> {

@@ -49,6 +49,31 @@ mod sqlite {
 }
 
 mod postgres {
+    /// Some laws again where the server's defaults are the strictest.
+    mod strict {
+        use std::sync::Arc;
+
+        use testkit::store_contract::Start;
+        use tokio::sync::OnceCell;
+
+        fn start() -> Start {
+            match testkit::postgres::server() {
+                Ok(server) => Start::Ready(Arc::new(super::Database { server, url: OnceCell::new(), strict: true })),
+                Err(missing) => Start::Skip(missing),
+            }
+        }
+
+        testkit::store_contract! { @laws start;
+            accepting: a_repeated_key_answers_the_first_application, a_full_queue_takes_no_more;
+            names: one_of_many_gets_the_name;
+            saving: one_of_many_savers_wins;
+            leases: one_of_many_takers_wins;
+            lists: pages_are_complete_while_others_insert;
+            events: a_follower_never_meets_a_smaller_id;
+            concurrency: many_gateways_keep_the_invariants;
+        }
+    }
+
     use std::sync::Arc;
 
     use engine::store::DynStore;
@@ -60,7 +85,7 @@ mod postgres {
     #[async_trait::async_trait]
     impl Bed for Database {
         async fn open(&self) -> DynStore {
-            let url = self.url.get_or_init(|| self.server.database()).await;
+            let url = self.url.get_or_init(|| self.create()).await;
             Arc::new(PostgresStore::connect(url).await.unwrap())
         }
     }
@@ -68,11 +93,26 @@ mod postgres {
     struct Database {
         server: &'static Server,
         url: OnceCell<String>,
+        /// Whether sessions are serializable and read only unless they say otherwise.
+        strict: bool,
+    }
+
+    impl Database {
+        async fn create(&self) -> String {
+            let url = self.server.database().await;
+            if let (true, Some((_, name))) = (self.strict, url.rsplit_once('/')) {
+                for setting in ["default_transaction_isolation = 'serializable'", "default_transaction_read_only = on"]
+                {
+                    self.server.execute(&format!("ALTER DATABASE {name} SET {setting}")).await;
+                }
+            }
+            url
+        }
     }
 
     fn start() -> Start {
         match testkit::postgres::server() {
-            Ok(server) => Start::Ready(Arc::new(Database { server, url: OnceCell::new() })),
+            Ok(server) => Start::Ready(Arc::new(Database { server, url: OnceCell::new(), strict: false })),
             Err(missing) => Start::Skip(missing),
         }
     }

@@ -63,7 +63,7 @@ macro_rules! store_contract {
         $crate::store_contract! { @laws $start;
             accepting: an_accepted_application_can_be_read, numbers_count_per_kind_without_gaps,
                 a_repeated_key_answers_the_first_application, a_key_belongs_to_its_owner,
-                a_key_for_another_request_is_refused, a_key_outlives_its_application, a_repetition_needs_no_room,
+                a_key_for_another_request_is_refused, a_key_outlives_its_application, a_repetition_needs_no_room, a_replay_can_be_asked_for,
                 a_full_queue_takes_no_more;
             names: names_are_unique_per_kind, one_of_many_gets_the_name, a_name_is_free_when_its_holder_is_gone,
                 a_name_is_kept_by_ended_applications, names_of_any_length_and_spelling;

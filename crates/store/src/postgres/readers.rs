@@ -7,7 +7,7 @@ use engine::store::StoreError;
 use tokio::sync::Semaphore;
 use tokio_postgres::Config;
 
-use super::session::Session;
+use super::session::{Session, is_refused_value};
 use crate::sql::connection::Writes;
 use crate::sql::query::Query;
 
@@ -39,7 +39,7 @@ impl Readers {
         // A kept session may have been cut meanwhile, as by a restart of the server: then a new one decides.
         if let Some(mut session) = self.take() {
             match run(&mut session, query.clone()).await {
-                Err(StoreError::Unavailable(_)) => {}
+                Err(error @ StoreError::Unavailable(_)) if !is_refused_value(&error) => {}
                 answer => return self.keep(session, answer),
             }
         }
@@ -50,10 +50,12 @@ impl Readers {
 
     /// Keeps a session for the next query if it is sound.
     fn keep<T>(&self, session: Session, answer: Result<T, StoreError>) -> Result<T, StoreError> {
-        if answer.is_ok() {
+        let refused = answer.as_ref().is_err_and(is_refused_value);
+        if refused || !matches!(answer, Err(StoreError::Unavailable(_))) {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }
-        answer
+        // Asking once more would be refused once more.
+        if refused { answer.map_err(|error| StoreError::Corrupt(causes(&error))) } else { answer }
     }
 
     fn take(&self) -> Option<Session> {
@@ -67,7 +69,17 @@ async fn run<Q: Query>(session: &mut Session, query: Q) -> Result<Q::Output, Sto
         return query.run(session).await;
     }
     session.begin_snapshot().await?;
-    let answer = query.run(session).await?;
-    session.commit().await?;
-    Ok(answer)
+    match query.run(session).await {
+        Ok(answer) => session.commit().await.map(|()| answer),
+        Err(error) => {
+            session.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+/// The causes of an error, for those who can't have them as such.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

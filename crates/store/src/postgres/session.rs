@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use engine::store::StoreError;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, Error, NoTls, Statement};
 
@@ -30,6 +31,10 @@ const MIGRATION_LOCK: i64 = 0x1a6f_1196_7e72;
 /// means durable even where the server's default says otherwise.
 const SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '10s'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// Whatever the server's defaults are: a stricter isolation would fail on what others committed while this waited for
+/// its turn.
+const BEGIN_WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// A session, connected or not.
 pub(super) struct Session {
@@ -58,7 +63,7 @@ impl Session {
 
     /// Begins a transaction that no other gateway's migration runs beside.
     pub(super) async fn begin_migration(&mut self) -> Result<(), StoreError> {
-        self.begin_with(&format!("BEGIN; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await
+        self.begin_with(&format!("{BEGIN_WRITING}; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await
     }
 
     /// Begins a transaction that sees one state of the data.
@@ -121,16 +126,34 @@ async fn connect_once(config: &Config) -> Result<Live, Error> {
 }
 
 impl Live {
-    async fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
+    async fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<tokio_postgres::Row>, Error> {
+        let statement = self.prepare(sql).await?;
+        let values: Vec<_> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        self.client.query(&statement, &values).await
+    }
+
+    async fn prepare(&mut self, sql: &str) -> Result<Statement, Error> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
         if self.statements.len() >= STATEMENTS_MAX {
             self.statements.clear();
         }
-        let statement = self.client.prepare(&sql.replace('?', "$")).await.map_err(failed)?;
+        let statement = self.client.prepare(&sql.replace('?', "$")).await?;
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
+    }
+
+    /// What a statement failed of: if an earlier write broke the transaction, that is what the caller must hear.
+    async fn failed(&mut self, error: Error) -> StoreError {
+        if error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+            for write in std::mem::take(&mut self.writes) {
+                if let Err(first) = write.await {
+                    return failed(first);
+                }
+            }
+        }
+        failed(error)
     }
 }
 
@@ -138,22 +161,29 @@ impl Reads for Session {
     const DIALECT: Dialect = Dialect::Postgres;
 
     async fn read(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        // PostgreSQL has no such texts and refuses to compare with them; so nothing equals one.
+        if values.iter().any(|value| matches!(value, Value::Text(text) if text.contains('\0'))) {
+            return Ok(Vec::new());
+        }
         let live = self.live().await?;
-        let statement = live.prepare(sql).await?;
-        let values: Vec<_> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-        let rows = live.client.query(&statement, &values).await.map_err(failed)?;
-        rows.iter().map(owned).collect()
+        match live.query(sql, &values).await {
+            Ok(rows) => rows.iter().map(owned).collect(),
+            Err(error) => Err(live.failed(error).await),
+        }
     }
 }
 
 impl Writes for Session {
     async fn begin(&mut self) -> Result<(), StoreError> {
-        self.begin_with("BEGIN; SELECT 1 FROM counters WHERE name = 'events' FOR UPDATE").await
+        self.begin_with(&format!("{BEGIN_WRITING}; SELECT 1 FROM counters WHERE name = 'events' FOR UPDATE")).await
     }
 
     async fn write(&mut self, sql: &str, values: Vec<Value>) -> Result<(), StoreError> {
         let live = self.live().await?;
-        let statement = live.prepare(sql).await?;
+        let statement = match live.prepare(sql).await {
+            Ok(statement) => statement,
+            Err(error) => return Err(live.failed(error).await),
+        };
         let client = Arc::clone(&live.client);
         let mut write: BoxFuture<'static, _> = Box::pin(async move { client.execute_raw(&statement, &values).await });
         // The first poll sends it; the server answers in order, so what is read later sees it.
@@ -230,6 +260,13 @@ fn owned(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
         ref other => Err(corrupt(format_args!("column `{}` has the type {other}", column.name()))),
     };
     Ok(Row::new(row.columns().iter().enumerate().map(value).collect::<Result<_, _>>()?))
+}
+
+/// Whether the server refused a value of the caller's (SQLSTATE classes 22 and 23); the session is as sound as before.
+pub(super) fn is_refused_value(error: &StoreError) -> bool {
+    let StoreError::Unavailable(cause) = error else { return false };
+    let code = cause.downcast_ref::<Error>().and_then(Error::code).map_or("", SqlState::code);
+    code.starts_with("22") || code.starts_with("23")
 }
 
 fn failed(error: Error) -> StoreError {

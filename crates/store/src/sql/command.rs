@@ -3,20 +3,21 @@
 //! A command checks first and writes then, so one that is refused leaves the transaction as it was and the others
 //! of the group go on. A command keeps what it was told until it is answered, so that it can be run again.
 
-use engine::store::{Accepted, Fence, IdempotencyKey, KEY_KEPT, Lease, LeaseRequest, NewApplication, Save, StoreError};
+use engine::store::{Accepted, Fence, KEY_KEPT, Lease, LeaseRequest, NewApplication, Save, StoreError};
 use model::application::{Application, Wish};
 use model::event::EventKind;
 use model::id::{ApplicationId, HolderId};
 use model::time::Timestamp;
 use tokio::sync::oneshot;
 
-use super::columns::{self, COLUMNS};
+use super::columns;
 use super::connection::Writes;
 use super::ledger::Ledger;
-use super::lookup::{TextDigest, key_of_owner, lookup_key};
+use super::lookup::{TextDigest, lookup_key};
+use super::query::{Get, Query};
+use super::replay::Replay;
 use super::value::{Value, corrupt, count};
-use crate::record;
-use crate::rules::{self, UsedKey};
+use crate::{record, rules};
 
 /// What a client of the store waits for.
 pub(crate) struct Slot<T> {
@@ -40,6 +41,11 @@ impl<T> Slot<T> {
         }
         self.outcome = Some(outcome);
         Ok(())
+    }
+
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Answers, now that the outcome is durable, or that it can't be known.
@@ -79,6 +85,17 @@ impl Command {
         }
     }
 
+    /// Whether its client has gone. It may have been told that the command failed, so it must not run any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Accept(_, slot) => slot.is_abandoned(),
+            Self::Save(_, _, slot) | Self::Remove(_, _, _, slot) | Self::Release(_, _, slot) => slot.is_abandoned(),
+            Self::Wish(_, _, _, slot) => slot.is_abandoned(),
+            Self::Lease(_, slot) => slot.is_abandoned(),
+            Self::TrimEvents { slot, .. } => slot.is_abandoned(),
+        }
+    }
+
     /// Tells the client how it ended.
     pub(crate) fn answer(self, committed: Result<(), &Broken>) {
         match self {
@@ -99,12 +116,9 @@ pub(crate) struct Transaction<'a, C> {
 
 impl<C: Writes> Transaction<'_, C> {
     async fn accept(&mut self, new: NewApplication) -> Result<Accepted, StoreError> {
-        let key = new
-            .idempotency
-            .as_ref()
-            .map(|IdempotencyKey { key, fingerprint }| (key_of_owner(&new.owner, key), *fingerprint));
-        if let Some((key, fingerprint)) = key
-            && let Some(known) = self.replay(key, fingerprint, new.at).await?
+        let key = new.idempotency.as_ref().map(|key| Replay::new(&new.owner, key, new.at));
+        if let Some(replay) = key
+            && let Some(known) = replay.run(self.connection).await?
         {
             return Ok(Accepted::Replayed(known));
         }
@@ -118,31 +132,12 @@ impl<C: Writes> Transaction<'_, C> {
         self.ledger.take_id(application.id.kind())?;
         self.connection.write(columns::INSERT, values).await?;
         self.write_labels(&application).await?;
-        if let Some((key, fingerprint)) = key {
+        if let Some(Replay { key, fingerprint, .. }) = key {
             self.write_key(key, fingerprint, application.id).await?;
         }
         self.ledger.count(None, Some(&application));
         self.append(application.accepted_at, EventKind::Accepted, &application).await?;
         Ok(Accepted::Created(application))
-    }
-
-    async fn replay(
-        &mut self,
-        key: TextDigest,
-        fingerprint: [u8; 32],
-        at: Timestamp,
-    ) -> Result<Option<Application>, StoreError> {
-        let sql = "SELECT fingerprint, application, spent_at FROM keys WHERE digest = ?1";
-        let Some(mut row) = self.connection.read_one(sql, vec![key.into()]).await? else { return Ok(None) };
-        let used = UsedKey {
-            fingerprint: row.bytes()?.try_into().map_err(|_| corrupt("a fingerprint is cut"))?,
-            application: columns::application_id(row.int()?)?,
-            spent_at: row.optional_int()?.map(Timestamp::from_millis),
-        };
-        match rules::replayed(&used, fingerprint, at)? {
-            Some(id) => self.stored(id).await,
-            None => Ok(None),
-        }
     }
 
     async fn write_key(&mut self, key: TextDigest, fingerprint: [u8; 32], id: ApplicationId) -> Result<(), StoreError> {
@@ -177,9 +172,7 @@ impl<C: Writes> Transaction<'_, C> {
     }
 
     async fn stored(&mut self, id: ApplicationId) -> Result<Option<Application>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.id = ?1");
-        let row = self.connection.read_one(&sql, vec![columns::row_id(id).into()]).await?;
-        row.map(|mut row| columns::application(&mut row)).transpose()
+        Get(id).run(self.connection).await
     }
 
     async fn check_fence(&mut self, fence: &Fence) -> Result<(), StoreError> {

@@ -13,8 +13,8 @@ pub(crate) const GROUP_MAX: usize = 512;
 
 /// Runs commands in one transaction, tells those who follow the newest event, then answers.
 ///
-/// When something breaks the transaction, each command gets one of its own, so that the others don't suffer from
-/// one that is too large to be written.
+/// When a command breaks the transaction, each gets one of its own, so that the others don't suffer from one that is
+/// too large to be written. When none can begin, all are told at once.
 pub(crate) async fn serve(
     connection: &mut impl Writes,
     newest_event: &watch::Sender<EventId>,
@@ -31,7 +31,7 @@ pub(crate) async fn serve(
                 Box::pin(serve(connection, newest_event, vec![command])).await;
             }
         }
-        Err(Failure::BeforeCommit(broken) | Failure::InCommit(broken)) => {
+        Err(Failure::Begin(broken) | Failure::BeforeCommit(broken) | Failure::InCommit(broken)) => {
             tracing::warn!(
                 commands = commands.len(),
                 error = &*broken as &dyn std::error::Error,
@@ -52,6 +52,8 @@ pub(crate) fn publish(newest_event: &watch::Sender<EventId>, newest: EventId) {
 }
 
 enum Failure {
+    /// The transaction could not begin; no command is to blame.
+    Begin(Broken),
     /// Nothing was written.
     BeforeCommit(Broken),
     /// Nobody knows whether it was.
@@ -67,23 +69,32 @@ async fn run(connection: &mut impl Writes, commands: &mut [Command]) -> Result<E
                 Err(Failure::InCommit(broken(error)))
             }
         },
-        Err(broken) => {
+        Err(failure) => {
             connection.rollback().await;
-            Err(Failure::BeforeCommit(broken))
+            Err(failure)
         }
     }
 }
 
-async fn attempt(connection: &mut impl Writes, commands: &mut [Command]) -> Result<EventId, Broken> {
-    connection.begin().await.map_err(broken)?;
-    let ledger = Ledger::open(connection).await.map_err(broken)?;
+async fn attempt(connection: &mut impl Writes, commands: &mut [Command]) -> Result<EventId, Failure> {
+    let ledger = begin(connection).await.map_err(|error| Failure::Begin(broken(error)))?;
     let mut transaction = Transaction { connection, ledger };
-    for command in commands {
-        command.run(&mut transaction).await?;
+    // Beginning may have taken long, so this is the moment to look who still waits.
+    for command in commands.iter_mut().filter(|command| !command.is_abandoned()) {
+        command.run(&mut transaction).await.map_err(Failure::BeforeCommit)?;
     }
-    let Transaction { connection, mut ledger } = transaction;
-    let newest = ledger.last_event().map_err(broken)?;
-    ledger.close(connection).await.map_err(broken)?;
+    let Transaction { connection, ledger } = transaction;
+    close(connection, ledger).await.map_err(|error| Failure::BeforeCommit(broken(error)))
+}
+
+async fn begin(connection: &mut impl Writes) -> Result<Ledger, StoreError> {
+    connection.begin().await?;
+    Ledger::open(connection).await
+}
+
+async fn close(connection: &mut impl Writes, mut ledger: Ledger) -> Result<EventId, StoreError> {
+    let newest = ledger.last_event()?;
+    ledger.close(connection).await?;
     Ok(newest)
 }
 

@@ -83,6 +83,27 @@ pub async fn a_key_outlives_its_application(lab: Lab) {
     assert_eq!(lab.accept(batch()).await.id.number(), 2);
 }
 
+/// Asking for a replay says what accepting would, and changes nothing.
+pub async fn a_replay_can_be_asked_for(lab: Lab) {
+    let fence = lab.fence().await;
+    let (ada, kept) = (owner("ada"), i64::try_from(KEY_KEPT.as_millis()).unwrap());
+    let ask = async |owner: &Owner, digest, millis| {
+        let key = IdempotencyKey { key: "k".into(), fingerprint: [digest; 32] };
+        lab.store.replay(owner, &key, at(millis)).await
+    };
+    assert_eq!(ask(&ada, 1, 0).await.unwrap(), None);
+    let first = lab.accept(keyed("k", 1)).await;
+    let ended = lab.bring(&fence, first.id, State::Succeeded).await;
+    assert_eq!(ask(&ada, 1, 0).await.unwrap(), Some(ended));
+    assert_eq!(ask(&owner("bob"), 1, 0).await.unwrap(), None);
+    assert_eq!(outcome(&ask(&ada, 2, 0).await), "key reused");
+    lab.wish(first.id, Wish::Delete).await;
+    lab.store.remove(&fence, first.id, at(9)).await.unwrap();
+    assert_eq!((outcome(&ask(&ada, 1, 10).await), outcome(&ask(&ada, 2, 10).await)), ("key spent", "key reused"));
+    assert_eq!(ask(&ada, 1, 9 + kept).await.unwrap(), None);
+    assert_eq!(lab.accept(batch()).await.id.number(), 1, "asking takes no number");
+}
+
 /// A client that repeats itself is answered even if a first request would be refused now.
 pub async fn a_repetition_needs_no_room(lab: Lab) {
     let idempotency = keyed("k", 1).idempotency;

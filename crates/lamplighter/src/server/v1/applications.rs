@@ -23,12 +23,16 @@ use crate::server::access::Action;
 use crate::server::body::JsonBody;
 use crate::server::failure::{Failure, field_problem};
 use crate::server::query::Parameters;
-use crate::server::{App, AppState, guard};
+use crate::server::{App, AppState, admission, guard};
 
 /// Applications on a page when the client doesn't say.
 const PAGE_ITEMS: u32 = 100;
 /// Applications on a page at most.
 const PAGE_ITEMS_MAX: u32 = 1_000;
+/// Bytes of applications' texts after which a page ends, however few they are.
+const PAGE_BYTES_MAX: usize = 8 << 20;
+/// Applications read from the store at once.
+const READ_ITEMS: u32 = 128;
 /// Labels that a list can be filtered by at once.
 const LABEL_FILTERS_MAX: usize = 8;
 /// How long a DELETE waits for what is ended already to be gone.
@@ -117,17 +121,37 @@ pub(in crate::server) async fn list(
     Caller(principal): Caller,
     uri: Uri,
 ) -> Result<Json<Page<api::Application>>, Failure> {
-    let mut query = list_query(&uri)?;
-    let limit = query.limit as usize;
-    // One more than asked for tells whether there is a next page.
-    query.limit += 1;
-    let mut found = app.engine.list(&query).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
+    let query = list_query(&uri)?;
+    let (found, more) = read_page(&app, query).await?;
     let next_cursor =
         found.last().filter(|_| more).map(|last| ListCursor { accepted_at: last.accepted_at, id: last.id }.encode());
     let visible = found.iter().filter(|application| app.permits(&principal, Action::ReadApplication, application));
     Ok(Json(Page { items: visible.map(api::Application::from).collect(), next_cursor }))
+}
+
+/// As many applications as `query` asks for, or as fit into a page, and whether there are more. They are read bit by
+/// bit, so that a page of large ones is never in memory as a whole.
+async fn read_page(app: &App, mut query: ListQuery) -> Result<(Vec<Application>, bool), Failure> {
+    let wanted = query.limit as usize;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    loop {
+        // One more than asked for tells whether there is a next page.
+        let missing = u32::try_from(wanted + 1 - found.len()).unwrap_or(READ_ITEMS);
+        query.limit = missing.min(READ_ITEMS);
+        let read = app.engine.list(&query).await?;
+        let is_last = read.len() < query.limit as usize;
+        query.after = read.last().map(|last| Cursor { accepted_at: last.accepted_at, id: last.id });
+        for application in read {
+            if found.len() == wanted || bytes >= PAGE_BYTES_MAX {
+                return Ok((found, true));
+            }
+            bytes += admission::text_bytes(&application.spec);
+            found.push(application);
+        }
+        if is_last {
+            return Ok((found, false));
+        }
+    }
 }
 
 fn list_query(uri: &Uri) -> Result<ListQuery, Failure> {
