@@ -2,11 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use ::backends::local::{Installations, LocalBackend, LocalConfig, SupervisorCommand, WorkPolicy, missing_files, notation_problems};
 use ::backends::log::{LogLimits, LogSource};
@@ -25,6 +27,11 @@ use crate::server::{self, App, AppState, Closing, ConnectionLimits, Hosts, LivyS
 
 /// The exit code for a wrong configuration (`EX_CONFIG` of sysexits).
 const EXIT_CONFIG: u8 = 78;
+
+/// How long the port may be busy, and how often it is tried. A child that a killed gateway had just forked shares
+/// its socket until it runs its own program.
+const BUSY_PORT_PATIENCE: Duration = Duration::from_secs(2);
+const BUSY_PORT_PAUSE: Duration = Duration::from_millis(10);
 
 /// The SQLite store in the data folder.
 const STORE_FILE: &str = "lamplighter.db";
@@ -75,7 +82,7 @@ fn serve(config: &Config) -> anyhow::Result<()> {
 
 async fn serve_on_runtime(config: &Config, data: &DataDir) -> anyhow::Result<()> {
     // Before anything is touched, so that a busy port changes nothing.
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+    let listener = listen(config.listen).await.with_context(|| {
         format!("listen on {}: is another gateway running there? choose another with --listen", config.listen)
     })?;
     let listen = listener.local_addr()?;
@@ -94,6 +101,18 @@ async fn serve_on_runtime(config: &Config, data: &DataDir) -> anyhow::Result<()>
     anyhow::ensure!(!broken.load(Ordering::Relaxed), "the engine ended by a fault of its own; start the gateway again");
     tracing::info!("lamplighter ends; what runs goes on");
     Ok(())
+}
+
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let patient_until = Instant::now() + BUSY_PORT_PATIENCE;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < patient_until => {
+                tokio::time::sleep(BUSY_PORT_PAUSE).await;
+            }
+            bound => return bound,
+        }
+    }
 }
 
 async fn close_on_signal(closing: Closing) {
