@@ -101,7 +101,8 @@ async fn binary_garbage_and_endless_lines_are_survived() {
 
 #[tokio::test]
 async fn a_follower_sees_lines_as_they_come_and_the_end() {
-    let script = "echo one; read -r line < \"$1\"; echo two; read -r line < \"$1\"; echo three >&2";
+    // Opened once and for both directions: opening it again could meet the writer before, who is just closing it.
+    let script = "exec 3<> \"$1\"; echo one; read -r line <&3; echo two; read -r line <&3; echo three >&2";
     let fifo = tempfile::tempdir().unwrap();
     let fifo_path = fifo.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo_path).status().unwrap().success());
