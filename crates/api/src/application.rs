@@ -7,6 +7,8 @@ use model::duration::SparkDuration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::redaction;
+
 /// Where an application stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -148,11 +150,11 @@ pub struct Application {
     pub backend: String,
     /// The Spark it runs with; null for the backend's default.
     pub spark: Option<String>,
-    /// Path or URI of the program: a Python file or a jar.
+    /// Path or URI of the program: a Python file or a jar. Passwords are replaced by stars.
     pub resource: String,
     /// Main class of a Java or Scala program.
     pub class_name: Option<String>,
-    /// Arguments of the program.
+    /// Arguments of the program; values of those named as secrets, and passwords in URIs, are replaced by stars.
     pub args: Vec<String>,
     /// Spark's configuration, what the client gave as fields included; secrets are replaced by stars.
     pub conf: BTreeMap<String, String>,
@@ -193,10 +195,15 @@ impl From<&model::application::Application> for Application {
             tenant: application.owner.tenant.to_string(),
             backend: application.backend.to_string(),
             spark: spec.spark.as_ref().map(ToString::to_string),
-            resource: spec.resource.clone(),
+            resource: redaction::uris(&spec.resource),
             class_name: spec.class_name.clone(),
-            args: spec.args.clone(),
-            conf: owned_pairs(spec.conf.redacted()),
+            args: redaction::args(&spec.args),
+            conf: spec
+                .conf
+                .redacted()
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), redaction::uris(value)))
+                .collect(),
             proxy_user: spec.proxy_user.clone(),
             labels: owned_pairs(spec.labels.iter()),
             external_id: spec.external_id.clone(),

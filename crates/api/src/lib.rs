@@ -13,6 +13,7 @@ pub mod log;
 mod openapi;
 pub mod page;
 pub mod problem;
+mod redaction;
 mod value;
 pub mod version;
 

@@ -209,8 +209,11 @@ fn app(
         hosts,
         limits: RequestLimits::default(),
         livy: LivySettings {
-            local_dir_allow_list: config.livy.local_dir_allow_list.clone(),
-            conf_deny_list: config.livy.conf_deny_list.clone(),
+            rules: livy::create::Rules {
+                local_dir_allow_list: config.livy.local_dir_allow_list.clone(),
+                conf_deny_list: config.livy.conf_deny_list.clone(),
+                file_schemes: None,
+            },
             log_lines: config.livy.log_lines.unwrap_or(defaults.log_lines),
         },
         closing,

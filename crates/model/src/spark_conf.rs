@@ -245,18 +245,27 @@ pub fn merge_defaults(
     installation_defaults.overlay(user_conf)
 }
 
-/// Whether Spark's default for `spark.redaction.regex` finds a secret in `text`: `secret`, `password`, `token`,
-/// `accesskey`, `access.key` or, since Spark 4, `credential`, in any case.
+/// Whether `text` names a secret: what Spark's default for `spark.redaction.regex` finds (`secret`, `password`,
+/// `token`, `accesskey`, `access.key` and, since Spark 4, `credential`), and what Hadoop's file systems and common
+/// programs call theirs besides, in any case.
 ///
-/// Spark hides a value when this holds for its key, or for the value itself.
+/// A value is hidden when this holds for its key, or for the value itself.
 pub fn is_secret(text: &str) -> bool {
-    const NEEDLES: [&str; 6] = [
+    const NEEDLES: [&str; 14] = [
         "secret",
         "password",
         "token",
         "accesskey",
         "access.key",
         "credential",
+        "account.key",
+        "passphrase",
+        "passwd",
+        "apikey",
+        "api.key",
+        "api-key",
+        ".sas.",
+        "signature",
     ];
     let lower = text.to_ascii_lowercase();
     NEEDLES.iter().any(|needle| lower.contains(needle))
@@ -411,6 +420,32 @@ mod tests {
             conf.set(long, ""),
             Err(ConfError::KeyTooLong { .. })
         ));
+    }
+
+    #[test]
+    fn credentials_of_file_systems_are_secrets() {
+        for key in [
+            "spark.hadoop.fs.s3a.access.key",
+            "spark.hadoop.fs.s3a.bucket.b.secret.key",
+            "spark.hadoop.fs.s3a.session.token",
+            "spark.hadoop.fs.s3a.encryption.key.password",
+            "spark.hadoop.fs.azure.account.key.a.dfs.core.windows.net",
+            "spark.hadoop.fs.azure.sas.c.a.blob.core.windows.net",
+            "spark.hadoop.fs.azure.account.oauth2.client.secret",
+            "spark.hadoop.fs.gs.auth.service.account.private.key.id.credentials",
+            "spark.hadoop.fs.oss.accessKeySecret",
+            "spark.ssl.keyPassword",
+            "spark.app.apiKey",
+            "spark.app.api.key",
+            "spark.app.gpg.passphrase",
+            "spark.app.db_passwd",
+            "spark.app.X-Amz-Signature",
+        ] {
+            assert!(is_secret(key), "{key}");
+        }
+        for key in ["spark.app.name", "spark.sql.shuffle.partitions", "spark.hadoop.fs.s3a.endpoint", "spark.sasl.x"] {
+            assert!(!is_secret(key), "{key}");
+        }
     }
 
     #[test]

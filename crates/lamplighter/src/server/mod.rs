@@ -6,6 +6,7 @@
 //! route's action and a limit of time. [`v1`] and [`livy_door`] speak the wire formats; neither knows the other.
 
 pub(crate) mod access;
+mod admission;
 mod body;
 mod closing;
 mod connection;
@@ -23,7 +24,6 @@ mod v1;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,16 +93,14 @@ impl Default for RequestLimits {
 /// How the Livy doors behave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LivySettings {
-    /// Folders that local files may come from; every path when absent.
-    pub(crate) local_dir_allow_list: Option<Vec<PathBuf>>,
-    /// Conf keys that a request must not hold, besides those that Livy never allows.
-    pub(crate) conf_deny_list: Vec<String>,
+    /// What may be run; it holds for every door.
+    pub(crate) rules: livy::create::Rules,
     /// Lines of a log that clients can page through.
     pub(crate) log_lines: usize,
 }
 
 impl Default for LivySettings {
     fn default() -> Self {
-        Self { local_dir_allow_list: None, conf_deny_list: Vec::new(), log_lines: livy::log::CACHED_LINES }
+        Self { rules: livy::create::Rules::default(), log_lines: livy::log::CACHED_LINES }
     }
 }

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 
 pub use conf::to_conf;
 pub use parse::parse;
-pub use validate::{Rules, validate, validate_name};
+pub use validate::{FileProblem, Rules, file_keys, validate, validate_name};
 
 /// The body of `POST /batches`. Nothing in it has been checked against any rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use engine::runtime::{AcceptError, AcceptRequest};
 use engine::store::{Accepted, ListQuery, StoreError};
 use http::HeaderMap;
 use livy::Rejection;
-use livy::create::{CreateBatch, Rules};
+use livy::create::CreateBatch;
 use model::duration::{SparkDuration, TimeUnit};
 use model::id::{ApplicationKind, BackendName, SparkName};
 use model::label::Labels;
@@ -34,12 +34,7 @@ pub(super) async fn accept(
 ) -> Result<Accepted, Refusal> {
     let idempotency = idempotency_key(headers, &[b"livy batch", body])?;
     let batch = livy::create::parse(body)?;
-    let rules = Rules {
-        local_dir_allow_list: app.livy.local_dir_allow_list.clone(),
-        conf_deny_list: app.livy.conf_deny_list.clone(),
-        file_schemes: None,
-    };
-    livy::create::validate(&batch, &rules)?;
+    livy::create::validate(&batch, &app.livy.rules)?;
     let name = batch.name.clone();
     let (spec, backend) = specification(batch)?;
     let request = AcceptRequest { kind: ApplicationKind::Batch, spec, backend, retry_of: None, idempotency };

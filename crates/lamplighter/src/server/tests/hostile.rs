@@ -325,3 +325,64 @@ async fn answers_finish_and_streams_end_at_shutdown() {
     stream.read_to_string(&mut rest).await.unwrap();
     assert!(rest.ends_with("\r\n0\r\n\r\n"), "the stream ends as HTTP wants it: {rest:?}");
 }
+
+#[tokio::test]
+async fn sizes_are_bounded_at_every_door() {
+    let gateway = Gateway::start().await;
+    let long = "x".repeat(128 << 10);
+    let many = vec![format!("\"{}\"", "x".repeat(64 << 10)); 17].join(",");
+    for args in [format!("\"{long}\""), many] {
+        let answer = gateway.post("/api/v1/applications", &format!(r#"{{"resource":"/x.py","args":[{args}]}}"#)).await;
+        assert_eq!(
+            (answer.status, &answer.json()["code"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &"invalid_application".into())
+        );
+        let answer = gateway.post("/batches", &format!(r#"{{"file":"/x.py","args":[{args}]}}"#)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.json()["msg"].as_str().unwrap().contains("at most"), "{}", answer.text());
+    }
+    let fits = &long[1..];
+    let answer = gateway.post("/api/v1/applications", &format!(r#"{{"resource":"/x.py","args":["{fits}"]}}"#)).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_page_of_large_applications_is_short_and_goes_on() {
+    let gateway = Gateway::start().await;
+    let args = vec![format!("\"{}\"", "x".repeat(100 << 10)); 9].join(",");
+    for _ in 0..12 {
+        gateway.running(&format!(r#"{{"resource":"/x.py","args":[{args}]}}"#)).await;
+    }
+    let (mut sizes, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = gateway.get(&format!("/api/v1/applications?limit=1000{cursor}")).await.json();
+        sizes.push(page["items"].as_array().unwrap().len());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(sizes, [10, 2]);
+}
+
+#[tokio::test]
+async fn the_rules_hold_for_every_door() {
+    let rules = livy::create::Rules {
+        local_dir_allow_list: Some(vec!["/jobs".into()]),
+        conf_deny_list: vec!["spark.denied".to_owned()],
+        file_schemes: None,
+    };
+    let gateway = Gateway::start_under(rules).await;
+    for (allowed, fields) in [
+        (true, r#""/jobs/x.py""#),
+        (true, r#""s3a://b/x.py""#),
+        (false, r#""/etc/x.py""#),
+        (false, r#""/jobs/../etc/x.py""#),
+        (false, r#""/jobs/x.py","conf":{"spark.denied":"1"}"#),
+        (false, r#""/jobs/x.py","conf":{"spark.jars":"/jobs/a.jar,local:/etc/b.jar"}"#),
+    ] {
+        for (target, name) in [("/batches", "file"), ("/api/v1/applications", "resource")] {
+            let answer = gateway.post(target, &format!(r#"{{"{name}":{fields}}}"#)).await;
+            assert!(!answer.status.is_server_error());
+            assert_eq!(answer.status == StatusCode::CREATED, allowed, "{target} {fields}: {}", answer.text());
+        }
+    }
+}

@@ -67,6 +67,15 @@ impl Gateway {
     }
 
     async fn start_with(access: Arc<dyn Access>) -> Self {
+        Self::start_as(access, LivySettings::default()).await
+    }
+
+    async fn start_under(rules: livy::create::Rules) -> Self {
+        let settings = LivySettings { rules, ..LivySettings::default() };
+        Self::start_as(Arc::new(SinglePrincipal::new(principal())), settings).await
+    }
+
+    async fn start_as(access: Arc<dyn Access>, livy: LivySettings) -> Self {
         let puppet = Arc::new(Puppet::default());
         let engine = Engine::start(Arc::new(store::memory::MemoryStore::new()), engine_options(&puppet)).await.unwrap();
         let app = Arc::new(App {
@@ -76,7 +85,7 @@ impl Gateway {
             access,
             hosts: Hosts::new(([127, 0, 0, 1], 8998).into(), &[]),
             limits: RequestLimits { body_timeout: Duration::from_millis(300), ..RequestLimits::default() },
-            livy: LivySettings::default(),
+            livy,
             closing: Closing::default(),
         });
         let gateway = Self { router: router(Arc::clone(&app)), app, puppet };

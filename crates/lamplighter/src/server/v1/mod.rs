@@ -18,7 +18,7 @@ use model::principal::Principal;
 
 use super::access::{Action, Object};
 use super::failure::Failure;
-use super::{App, AppState, guard, query};
+use super::{App, AppState, admission, guard, query};
 
 /// Which segment of `/api/v1/applications/{id}` is the id.
 const ID_SEGMENT: usize = 3;
@@ -48,12 +48,16 @@ impl FromRequestParts<AppState> for PathId {
 }
 
 impl App {
-    /// Stores a new application.
+    /// Stores a new application, if its size and the gateway's rules allow it.
     pub(super) async fn accept(
         &self,
         principal: &Principal,
         request: AcceptRequest,
     ) -> Result<Result<Accepted, AcceptError>, Failure> {
+        let problems = admission::problems(&self.livy.rules, &request.spec);
+        if !problems.is_empty() {
+            return Ok(Err(AcceptError::Rejected(problems)));
+        }
         let (engine, principal) = (Arc::clone(&self.engine), principal.clone());
         guard::to_its_end(async move { engine.accept(&principal, request).await }).await
     }
