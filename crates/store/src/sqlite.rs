@@ -10,6 +10,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::store::StoreError;
 use futures::FutureExt;
@@ -27,6 +28,9 @@ use crate::sql::query::{LastEvent, Query};
 use crate::sql::{Driver, SqlStore};
 
 const MIGRATIONS: Migrations = &[include_str!("../migrations/sqlite-1.sql")];
+
+/// How long a query may take: a filter that leaves few of very many must not hold a connection for ever.
+const READ_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A store in a file.
 pub type SqliteStore = SqlStore<Sqlite>;
@@ -55,7 +59,7 @@ impl SqliteStore {
         let newest_event = watch::Sender::new(complete(LastEvent.run(&mut connection))??);
         let writer =
             Writer::start(connection, newest_event.clone()).map_err(|error| OpenError::Database(error.into()))?;
-        let readers = Arc::new(Readers::new(path));
+        let readers = Arc::new(Readers::new(path, READ_PATIENCE));
         Ok(Self { driver: Sqlite { writer, readers, newest_event } })
     }
 }
@@ -103,3 +107,5 @@ mod full_tests;
 mod leftover_tests;
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod turn_tests;

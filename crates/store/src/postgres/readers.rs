@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::store::StoreError;
-use tokio::sync::Semaphore;
 use tokio_postgres::Config;
 
 use super::session::{Session, is_refused_value};
 use crate::sql::connection::Writes;
+use crate::sql::places::Places;
 use crate::sql::query::Query;
 
 /// Sessions cost the server a process each.
@@ -21,12 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Readers {
     config: Arc<Config>,
     idle: Mutex<Vec<Session>>,
-    places: Semaphore,
+    places: Places,
 }
 
 impl Readers {
     pub(super) fn new(config: Arc<Config>) -> Self {
-        Self { config, idle: Mutex::default(), places: Semaphore::new(READERS_MAX) }
+        Self { config, idle: Mutex::default(), places: Places::new(READERS_MAX) }
     }
 
     pub(super) async fn read<Q: Query>(&self, query: Q) -> Result<Q::Output, StoreError> {
@@ -35,7 +35,7 @@ impl Readers {
     }
 
     async fn read_in_turn<Q: Query>(&self, query: Q) -> Result<Q::Output, StoreError> {
-        let _place = self.places.acquire().await.map_err(StoreError::unavailable)?;
+        let _place = self.places.take::<Q>().await?;
         // A kept session may have been cut meanwhile, as by a restart of the server: then a new one decides.
         if let Some(mut session) = self.take() {
             match run(&mut session, query.clone()).await {

@@ -1,20 +1,26 @@
 //! The statement of a list: one index finds and orders, the other filters are checked on what it finds.
 //!
-//! Which index that is, is decided by how few applications a filter usually leaves, not by the database's guess.
+//! Which index that is, is decided by looking which filter leaves few applications, in the order in which filters
+//! usually do. [`choose`] looks, [`statement`] writes.
 
-use engine::store::ListQuery;
+use engine::store::{ListQuery, StoreError};
 use model::state::State;
 
 use super::columns::{COLUMNS, kind_number, row_id};
-use super::connection::Dialect;
+use super::connection::{Dialect, Reads};
 use super::lookup::lookup_key;
 use super::value::Value;
 
+/// A filter that leaves fewer applications than this is walked without looking at the others.
+const FEW: u32 = 1_000;
+
 /// The filter whose index is walked.
-enum Guide {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guide {
     ExternalId,
     Name,
-    Label,
+    /// The label with this place in the query.
+    Label(usize),
     States,
     Owner,
     Backend,
@@ -23,21 +29,20 @@ enum Guide {
 }
 
 /// The text of the statement and its values.
-pub(crate) fn statement(query: &ListQuery, dialect: Dialect) -> (String, Vec<Value>) {
+pub(crate) fn statement(query: &ListQuery, guide: Guide, dialect: Dialect) -> (String, Vec<Value>) {
     let mut builder = Builder { query, dialect, values: Vec::new() };
-    let guide = guide(query);
     let states = distinct(&query.states);
-    let sql = match (&guide, states.len()) {
+    let sql = match (guide, states.len()) {
         // One walk per state, merged: an index over states orders only within one of them.
         (Guide::States, 2..) => {
             let arms: Vec<_> = states
                 .iter()
-                .map(|state| format!("SELECT * FROM ({}) AS {state}", builder.walk(&guide, &[*state])))
+                .map(|state| format!("SELECT * FROM ({}) AS {state}", builder.walk(guide, &[*state])))
                 .collect();
             let limit = builder.bind(query.limit);
             format!("{} ORDER BY accepted_at DESC, id DESC LIMIT {limit}", arms.join(" UNION ALL "))
         }
-        _ => builder.walk(&guide, &states),
+        _ => builder.walk(guide, &states),
     };
     (sql, builder.values)
 }
@@ -48,29 +53,66 @@ fn distinct(states: &[State]) -> Vec<State> {
     if distinct.len() == State::ALL.len() { Vec::new() } else { distinct }
 }
 
-fn guide(query: &ListQuery) -> Guide {
+/// The first guide that leaves few applications; when none does, the one that usually leaves the fewest.
+///
+/// PostgreSQL gathers statistics and decides for itself, so it isn't asked.
+pub(crate) async fn choose<R: Reads>(query: &ListQuery, reads: &mut R) -> Result<Guide, StoreError> {
+    let guides = guides(query);
+    let usual = guides.first().copied().unwrap_or(Guide::Nothing);
+    if guides.len() < 2 || R::DIALECT == Dialect::Postgres {
+        return Ok(usual);
+    }
+    for guide in guides {
+        let (sql, values) = probe(query, guide, R::DIALECT);
+        if reads.read_one(&sql, values).await?.is_none() {
+            return Ok(guide);
+        }
+    }
+    Ok(usual)
+}
+
+/// The filters of a query, beginning with those that usually leave few.
+fn guides(query: &ListQuery) -> Vec<Guide> {
     let states = distinct(&query.states);
     // Few applications are under way at any time; many have ended.
     let under_way = states.iter().all(|state| !state.is_terminal());
-    if query.external_id.is_some() {
-        Guide::ExternalId
-    } else if query.name.is_some() {
-        Guide::Name
-    } else if !states.is_empty() && under_way {
-        Guide::States
-    } else if !query.labels.is_empty() {
-        Guide::Label
-    } else if query.owner.is_some() {
-        Guide::Owner
-    } else if !states.is_empty() {
-        Guide::States
-    } else if query.backend.is_some() {
-        Guide::Backend
-    } else if query.kind.is_some() {
-        Guide::Kind
-    } else {
-        Guide::Nothing
-    }
+    let by_state = !states.is_empty();
+    let mut guides = Vec::new();
+    let mut add = |wanted: bool, guide| guides.extend(wanted.then_some(guide));
+    add(query.external_id.is_some(), Guide::ExternalId);
+    add(query.name.is_some(), Guide::Name);
+    add(by_state && under_way, Guide::States);
+    (0..query.labels.len()).for_each(|place| add(true, Guide::Label(place)));
+    add(query.owner.is_some(), Guide::Owner);
+    add(by_state && !under_way, Guide::States);
+    add(query.backend.is_some(), Guide::Backend);
+    add(query.kind.is_some(), Guide::Kind);
+    guides
+}
+
+/// A statement that finds a row when the guide alone leaves [`FEW`] applications or more.
+fn probe(query: &ListQuery, guide: Guide, dialect: Dialect) -> (String, Vec<Value>) {
+    let alone = ListQuery {
+        external_id: query.external_id.clone().filter(|_| guide == Guide::ExternalId),
+        name: query.name.clone().filter(|_| guide == Guide::Name),
+        owner: query.owner.clone().filter(|_| guide == Guide::Owner),
+        backend: query.backend.clone().filter(|_| guide == Guide::Backend),
+        kind: query.kind.filter(|_| guide == Guide::Kind),
+        ..ListQuery::default()
+    };
+    let mut builder = Builder { query: &alone, dialect, values: Vec::new() };
+    let mut conditions = Vec::new();
+    let from = match guide {
+        Guide::Label(place) => {
+            conditions = builder.label(&query.labels[place]);
+            "labels l".to_owned()
+        }
+        _ => builder.indexed(guide),
+    };
+    let states = if guide == Guide::States { distinct(&query.states) } else { Vec::new() };
+    builder.filter(&mut conditions, &states);
+    let offset = builder.bind(FEW - 1);
+    (format!("SELECT 1 FROM {from} WHERE {} LIMIT 1 OFFSET {offset}", conditions.join(" AND ")), builder.values)
 }
 
 struct Builder<'a> {
@@ -85,26 +127,36 @@ impl Builder<'_> {
         format!("?{}", self.values.len())
     }
 
-    fn walk(&mut self, guide: &Guide, states: &[State]) -> String {
-        let indexed = |index: &str| format!("applications a{}", self.dialect.indexed_by(index));
-        let mut labels = self.query.labels.as_slice();
-        let (from, mut conditions, place) = match (guide, labels) {
-            (Guide::Label, [(key, value), others @ ..]) => {
-                labels = others;
-                let (join, key, value) = (self.dialect.join(), self.bind(key.as_str()), self.bind(value.as_str()));
-                let from = format!("labels l {join} applications a ON a.id = l.id");
-                (from, vec![format!("l.key = {key}"), format!("l.value = {value}")], "l")
+    /// The applications in the order of the guide's index.
+    fn indexed(&self, guide: Guide) -> String {
+        let index = match guide {
+            Guide::ExternalId => "applications_by_external_id",
+            Guide::Name => "applications_by_name",
+            Guide::States => "applications_by_state",
+            Guide::Owner => "applications_by_owner",
+            Guide::Backend => "applications_by_backend",
+            Guide::Kind => "applications_by_kind",
+            Guide::Nothing | Guide::Label(_) => "applications_by_time",
+        };
+        format!("applications a{}", self.dialect.indexed_by(index))
+    }
+
+    fn label(&mut self, (key, value): &(String, String)) -> Vec<String> {
+        vec![format!("l.key = {}", self.bind(key.as_str())), format!("l.value = {}", self.bind(value.as_str()))]
+    }
+
+    fn walk(&mut self, guide: Guide, states: &[State]) -> String {
+        let mut labels = self.query.labels.clone();
+        let (from, mut conditions, place) = match guide {
+            Guide::Label(place) => {
+                let label = labels.swap_remove(place);
+                let from = format!("labels l {} applications a ON a.id = l.id", self.dialect.join());
+                (from, self.label(&label), "l")
             }
-            (Guide::ExternalId, _) => (indexed("applications_by_external_id"), vec![], "a"),
-            (Guide::Name, _) => (indexed("applications_by_name"), vec![], "a"),
-            (Guide::States, _) => (indexed("applications_by_state"), vec![], "a"),
-            (Guide::Owner, _) => (indexed("applications_by_owner"), vec![], "a"),
-            (Guide::Backend, _) => (indexed("applications_by_backend"), vec![], "a"),
-            (Guide::Kind, _) => (indexed("applications_by_kind"), vec![], "a"),
-            (Guide::Nothing | Guide::Label, _) => (indexed("applications_by_time"), vec![], "a"),
+            _ => (self.indexed(guide), vec![], "a"),
         };
         self.filter(&mut conditions, states);
-        self.filter_labels(&mut conditions, labels);
+        self.filter_labels(&mut conditions, &labels);
         self.continue_after(&mut conditions, place);
         let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {} ", conditions.join(" AND ")) };
         let limit = self.bind(self.query.limit);

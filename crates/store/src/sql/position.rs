@@ -23,6 +23,7 @@ pub(crate) struct ByPosition {
 impl Query for ByPosition {
     type Output = Positioned;
     const SNAPSHOT: bool = true;
+    const LIST: bool = true;
 
     async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
         let large = self.find(reads, Block::Large, 0..i64::MAX, self.offset.into()).await?;

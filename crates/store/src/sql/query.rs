@@ -21,6 +21,9 @@ pub(crate) trait Query: Clone + Send + Sync + 'static {
     /// Whether its statements must see the same state of the data.
     const SNAPSHOT: bool = false;
 
+    /// Whether it is a list, which must not keep the engine from its own questions.
+    const LIST: bool = false;
+
     fn run<R: Reads>(self, reads: &mut R) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
 }
 
@@ -57,9 +60,11 @@ pub(crate) struct List(pub(crate) ListQuery);
 
 impl Query for List {
     type Output = Vec<Application>;
+    const LIST: bool = true;
 
     async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
-        let (sql, values) = list::statement(&self.0, R::DIALECT);
+        let guide = list::choose(&self.0, reads).await?;
+        let (sql, values) = list::statement(&self.0, guide, R::DIALECT);
         columns::applications(reads.read(&sql, values).await?)
     }
 }

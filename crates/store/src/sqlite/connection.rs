@@ -1,7 +1,7 @@
 //! One SQLite connection. Its futures are ready at their first poll.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::store::StoreError;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -15,6 +15,9 @@ use crate::sql::value::{Row, Value, corrupt};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Statements kept ready on each connection.
 const STATEMENTS: usize = 64;
+
+/// Steps of SQLite's machine between two looks at the clock: well under a millisecond.
+const LOOK_STEPS: i32 = 10_000;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,11 @@ impl SqliteConnection {
         };
         inner.execute_batch(settings).map_err(failed)?;
         Ok(Self { inner })
+    }
+
+    /// Interrupts whatever still runs at `end`.
+    pub(super) fn limit(&mut self, end: Instant) -> Result<(), StoreError> {
+        self.inner.progress_handler(LOOK_STEPS, Some(move || Instant::now() >= end)).map_err(failed)
     }
 
     /// Begins a transaction that sees one state of the data.

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use engine::store::StoreError;
-use tokio::sync::Semaphore;
 
 use super::complete;
 use super::connection::{Access, SqliteConnection};
+use crate::sql::places::Places;
 use crate::sql::query::Query;
 
 /// More would only wait for the same disk.
@@ -18,16 +19,18 @@ const READERS_MAX: usize = 3;
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<SqliteConnection>>,
-    places: Arc<Semaphore>,
+    places: Places,
+    /// How long a query may take once it has a connection.
+    patience: Duration,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), idle: Mutex::default(), places: Arc::new(Semaphore::new(READERS_MAX)) }
+    pub(super) fn new(path: &Path, patience: Duration) -> Self {
+        Self { path: path.to_owned(), idle: Mutex::default(), places: Places::new(READERS_MAX), patience }
     }
 
     pub(super) async fn read<Q: Query>(self: Arc<Self>, query: Q) -> Result<Q::Output, StoreError> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(StoreError::unavailable)?;
+        let place = self.places.take::<Q>().await?;
         let read = move || {
             let answer = self.with_connection(|connection| run(connection, query));
             drop(place);
@@ -43,6 +46,7 @@ impl Readers {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle().pop();
         let mut connection = kept.map_or_else(|| SqliteConnection::open(&self.path, Access::Read), Ok)?;
+        connection.limit(Instant::now() + self.patience)?;
         // A connection that failed is closed: the next reader opens a sound one.
         let answer = read(&mut connection)?;
         idle().push(connection);
