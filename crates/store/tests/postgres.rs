@@ -54,6 +54,60 @@ async fn a_server_that_is_away_is_told_and_found_again() {
     .await;
 }
 
+/// Adds a trigger to the store's database as an operator could.
+async fn spoil(url: &str, sql: &str) {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(sql).await.unwrap();
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[tokio::test]
+async fn the_first_error_of_a_transaction_is_told() {
+    with_database(async |_, url| {
+        let store = PostgresStore::connect(&url).await.unwrap();
+        let trigger = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON applications EXECUTE FUNCTION refuse()";
+        spoil(&url, trigger).await;
+        let refused = store.accept(batch()).await.unwrap_err();
+        assert!(causes(&refused).contains("not today"), "{}", causes(&refused));
+        let both = futures::future::join(store.accept(batch()), store.accept(batch())).await;
+        assert!([both.0, both.1].iter().all(|it| causes(it.as_ref().unwrap_err()).contains("not today")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_value_costs_no_session() {
+    with_database(async |_, url| {
+        let store = PostgresStore::connect(&url).await.unwrap();
+        store.accept(batch()).await.unwrap();
+        let pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let view = "ALTER TABLE events RENAME TO stored_events; \
+             CREATE VIEW events AS SELECT id / (id - id) AS id, body FROM stored_events";
+        client.batch_execute(view).await.unwrap();
+        let zero = model::id::EventId(0);
+        let sessions =
+            async || -> Vec<i32> { client.query(pids, &[]).await.unwrap().iter().map(|row| row.get(0)).collect() };
+        assert_eq!(store.last_event().await.unwrap().0, 1);
+        let before = sessions().await;
+        for _ in 0..3 {
+            let refused = store.events(zero, 10).await.unwrap_err();
+            assert!(matches!(&refused, StoreError::Corrupt(why) if why.contains("division by zero")), "{refused}");
+        }
+        let after = sessions().await;
+        assert!(before.iter().all(|pid| after.contains(pid)), "{before:?} became {after:?}");
+        assert_eq!(store.last_event().await.unwrap().0, 1);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_newer_format_is_left_alone() {
     with_database(async |_, url| {

@@ -104,3 +104,7 @@ fn broken(error: StoreError) -> Broken {
         other => std::sync::Arc::new(other),
     }
 }
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;
