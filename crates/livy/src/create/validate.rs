@@ -8,10 +8,8 @@ use crate::java_uri::Uri;
 use crate::{Rejection, java_int};
 
 /// Keys that Livy refuses whatever its configuration says: both would change who the driver is or where it runs.
-const ALWAYS_DENIED: [&str; 2] = [
-    "spark.submit.deployMode",
-    "spark.submit.proxyUser.allowCustomClasspathInClusterMode",
-];
+const ALWAYS_DENIED: [&str; 2] =
+    ["spark.submit.deployMode", "spark.submit.proxyUser.allowCustomClasspathInClusterMode"];
 
 /// Bytes a name may have.
 const NAME_BYTES_MAX: usize = 2_048;
@@ -61,7 +59,7 @@ impl Rules {
         let scheme = uri.scheme.map(str::to_ascii_lowercase);
         let is_local = matches!(scheme.as_deref(), None | Some("file" | "local"));
         if is_local && !path.starts_with('/') {
-            return Err(FileProblem::Relative(path.into()));
+            return Err(FileProblem::Relative(path));
         }
         if let (Some(scheme), Some(allowed)) = (scheme, &self.file_schemes)
             && !allowed.contains(&scheme)
@@ -75,7 +73,7 @@ impl Rules {
         if is_within(&path, folders) && is_within(undecoded, folders) {
             return Ok(());
         }
-        Err(FileProblem::Elsewhere(path.into()))
+        Err(FileProblem::Elsewhere(path))
     }
 }
 
@@ -101,9 +99,7 @@ pub fn validate(batch: &CreateBatch, rules: &Rules) -> Result<(), Rejection> {
 /// bound, and the longest name it was seen to take is two thousand bytes.
 pub fn validate_name(name: &str) -> Result<(), Rejection> {
     if java_int::is_all_digits(name) {
-        return Err(Rejection::rejected(format_args!(
-            "Invalid session name: {name}"
-        )));
+        return Err(Rejection::rejected(format_args!("Invalid session name: {name}")));
     }
     if name.len() > NAME_BYTES_MAX {
         return Err(Rejection::rejected(format_args!("the name has more than {NAME_BYTES_MAX} bytes")));
@@ -115,47 +111,28 @@ pub fn validate_name(name: &str) -> Result<(), Rejection> {
 }
 
 fn refuse_denied_keys(batch: &CreateBatch, rules: &Rules) -> Result<(), Rejection> {
-    let is_denied = |key: &&str| {
-        ALWAYS_DENIED.contains(key) || rules.denies(key)
-    };
-    let denied: Vec<&str> = batch
-        .conf
-        .keys()
-        .map(String::as_str)
-        .filter(is_denied)
-        .collect();
+    let is_denied = |key: &&str| ALWAYS_DENIED.contains(key) || rules.denies(key);
+    let denied: Vec<&str> = batch.conf.keys().map(String::as_str).filter(is_denied).collect();
     if denied.is_empty() {
         return Ok(());
     }
     let keys = denied.join(", ");
-    Err(Rejection::rejected(format_args!(
-        "Blacklisted configuration values in session config: {keys}"
-    )))
+    Err(Rejection::rejected(format_args!("Blacklisted configuration values in session config: {keys}")))
 }
 
 fn check_file_lists(batch: &CreateBatch, rules: &Rules) -> Result<(), Rejection> {
     for (key, field) in FILE_LISTS {
         check_conf_list(batch, key, rules)?;
         // Spark joins lists with commas, so a comma inside one entry begins another file.
-        for file in field(batch)
-            .iter()
-            .flat_map(|entry| entry.split(','))
-            .filter(|file| !file.is_empty())
-        {
+        for file in field(batch).iter().flat_map(|entry| entry.split(',')).filter(|file| !file.is_empty()) {
             check_file(file, rules)?;
         }
     }
-    FILE_KEYS
-        .iter()
-        .try_for_each(|key| check_conf_list(batch, key, rules))
+    FILE_KEYS.iter().try_for_each(|key| check_conf_list(batch, key, rules))
 }
 
 fn check_conf_list(batch: &CreateBatch, key: &str, rules: &Rules) -> Result<(), Rejection> {
-    let value = batch
-        .conf
-        .get(key)
-        .and_then(Option::as_deref)
-        .unwrap_or_default();
+    let value = batch.conf.get(key).and_then(Option::as_deref).unwrap_or_default();
     split_list(value).try_for_each(|file| check_file(file, rules))
 }
 
@@ -169,9 +146,9 @@ fn check_file(file: &str, rules: &Rules) -> Result<(), Rejection> {
         FileProblem::Scheme(scheme) => {
             Rejection::rejected(format_args!("requirement failed: Scheme '{scheme}' is not allowed in {file}."))
         }
-        FileProblem::Elsewhere(path) => Rejection::rejected(format_args!(
-            "requirement failed: Local path {path} cannot be added to user sessions."
-        )),
+        FileProblem::Elsewhere(path) => {
+            Rejection::rejected(format_args!("requirement failed: Local path {path} cannot be added to user sessions."))
+        }
     })
 }
 
@@ -179,9 +156,7 @@ fn check_file(file: &str, rules: &Rules) -> Result<(), Rejection> {
 /// backend can do that.
 fn is_within(path: &str, folders: &[PathBuf]) -> bool {
     let path = normalised(Path::new(path));
-    folders
-        .iter()
-        .any(|folder| path.starts_with(normalised(folder)))
+    folders.iter().any(|folder| path.starts_with(normalised(folder)))
 }
 
 fn normalised(path: &Path) -> PathBuf {
