@@ -142,7 +142,8 @@ fn starting(application: &Application, knowledge: &Knowledge, at: &Circumstances
     }
     if knowledge.observation == Some(Observation::NeverRan) {
         // Only a refused launch is made never to run in this state; the refusal itself went down with a crash.
-        let reason = Reason::with_evidence(ReasonCode::LaunchRefused, "the gateway's log before its last start tells why");
+        let reason =
+            Reason::with_evidence(ReasonCode::LaunchRefused, "the gateway's log before its last start tells why");
         return save(application, at, |next| settle(next, Ending::never_ran(reason, at.now), at.now));
     }
     if let Some(ending) = ending(knowledge, at.now) {
@@ -222,7 +223,8 @@ fn stopping(application: &Application, knowledge: &Knowledge, at: &Circumstances
 }
 
 fn stop(application: &Application, knowledge: &Knowledge, at: &Circumstances<'_>) -> Step {
-    let repeat_at = knowledge.stop_issued_at.map(|issued| issued.after(at.policy.stop_grace).after(at.policy.stop_repeat));
+    let repeat_at =
+        knowledge.stop_issued_at.map(|issued| issued.after(at.policy.stop_grace).after(at.policy.stop_repeat));
     match (repeat_at, current(application)) {
         (Some(repeat_at), _) if repeat_at > at.now => Step::Rest { until: Some(repeat_at) },
         (_, Some(attempt)) => Step::Stop { attempt, grace: at.policy.stop_grace },
@@ -265,7 +267,12 @@ fn observe(application: &Application) -> Step {
     current(application).map_or(Step::Done, Step::Observe)
 }
 
-fn look_again(application: &Application, knowledge: &Knowledge, at: &Circumstances<'_>, deadline: Option<Timestamp>) -> Step {
+fn look_again(
+    application: &Application,
+    knowledge: &Knowledge,
+    at: &Circumstances<'_>,
+    deadline: Option<Timestamp>,
+) -> Step {
     let resync_at = knowledge.observed_at.after(at.policy.resync);
     if resync_at <= at.now { observe(application) } else { Step::Rest { until: earliest(Some(resync_at), deadline) } }
 }

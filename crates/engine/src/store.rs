@@ -98,15 +98,32 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Positioned, StoreError>;
 
     /// Applications of the shard whose state is active (starting, running, stopping), by id, after `after`.
-    async fn active(&self, shard: &Shard, after: Option<ApplicationId>, limit: u32) -> Result<Vec<Application>, StoreError>;
+    async fn active(
+        &self,
+        shard: &Shard,
+        after: Option<ApplicationId>,
+        limit: u32,
+    ) -> Result<Vec<Application>, StoreError>;
 
     /// Accepted applications of the shard that nobody wants ended and whose `ready_at` is at most `now`,
     /// in the order of `ready_at`, then id; those of `exclude` are left out.
-    async fn queue(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Result<Vec<Application>, StoreError>;
+    async fn queue(
+        &self,
+        shard: &Shard,
+        now: Timestamp,
+        exclude: &[ApplicationId],
+        limit: u32,
+    ) -> Result<Vec<Application>, StoreError>;
 
     /// Applications of the shard whose [`Application::wake_at`] is at most `now`, earliest first; those of
     /// `exclude` are left out.
-    async fn due(&self, shard: &Shard, now: Timestamp, exclude: &[ApplicationId], limit: u32) -> Result<Vec<Application>, StoreError>;
+    async fn due(
+        &self,
+        shard: &Shard,
+        now: Timestamp,
+        exclude: &[ApplicationId],
+        limit: u32,
+    ) -> Result<Vec<Application>, StoreError>;
 
     /// The earliest instant after `now` at which [`Store::queue`] or [`Store::due`] of the shard will have something new.
     async fn next_due(&self, shard: &Shard, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
@@ -116,7 +133,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ids of terminal applications of the shard, oldest end first, that retention lets go: those that ended
     /// before `ended_before`, and those beyond the newest `keep` terminal ones; without those already wished deleted.
-    async fn expired(&self, shard: &Shard, ended_before: Option<Timestamp>, keep: Option<u64>, limit: u32) -> Result<Vec<ApplicationId>, StoreError>;
+    async fn expired(
+        &self,
+        shard: &Shard,
+        ended_before: Option<Timestamp>,
+        keep: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<ApplicationId>, StoreError>;
 
     /// Events after `after`, in order.
     async fn events(&self, after: EventId, limit: u32) -> Result<Vec<Event>, StoreError>;

@@ -272,7 +272,9 @@ impl Reader<'_> {
         let mut sparks = Vec::with_capacity(file.len());
         for (name, path) in file {
             match SparkName::new(&name) {
-                Ok(_) if !path.is_absolute() => self.problem(format!("sparks.{name}: {} must be an absolute path", path.display())),
+                Ok(_) if !path.is_absolute() => {
+                    self.problem(format!("sparks.{name}: {} must be an absolute path", path.display()))
+                }
                 Ok(name) => sparks.push((name, path)),
                 Err(error) => self.problem(format!("sparks: {error}")),
             }
@@ -282,7 +284,8 @@ impl Reader<'_> {
 
     fn local(&mut self, file: LocalFile) -> LocalSettings {
         let places = file.places.unwrap_or_else(default_places);
-        let stop_grace = self.duration("local.stop_grace", file.stop_grace.as_deref()).unwrap_or(Duration::from_secs(10));
+        let stop_grace =
+            self.duration("local.stop_grace", file.stop_grace.as_deref()).unwrap_or(Duration::from_secs(10));
         LocalSettings {
             places,
             queue_max: file.queue_max.unwrap_or(100_000),
@@ -326,13 +329,16 @@ impl Reader<'_> {
 /// As many drivers as the machine's memory holds at about 2 GiB each.
 fn default_places() -> usize {
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    let kib =
+        info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<usize>().ok());
     (kib.unwrap_or(0) / (2 << 20)).clamp(2, 64)
 }
 
 /// The environment of this process, for [`load`].
 pub(crate) fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -346,9 +352,12 @@ mod tests {
         let path = dir.path().join("lamplighter.yaml");
         std::fs::write(&path, yaml).unwrap();
         let args = ServeArgs { listen: None, data_dir: Some("/data".into()), config: Some(path.clone()) };
-        let look = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let look =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let shown = match load(&args, &look) {
-            Ok(config) => format!("{} {:?} {:?} {:?}", config.listen, config.store, config.local.stop_grace, config.sparks),
+            Ok(config) => {
+                format!("{} {:?} {:?} {:?}", config.listen, config.store, config.local.stop_grace, config.sparks)
+            }
             Err(problems) => problems.to_string().replace(&path.display().to_string(), "FILE"),
         };
         expected.assert_eq(&shown);
@@ -357,11 +366,17 @@ mod tests {
     #[test]
     fn files_variables_and_defaults() {
         check("", &[], expect_test::expect!["127.0.0.1:8998 Sqlite 10s []"]);
-        check("listen: 127.0.0.1:1\nlocal:\n  stop_grace: 2m\n", &[("LAMPLIGHTER_LISTEN", "127.0.0.1:2")], expect_test::expect!["127.0.0.1:2 Sqlite 120s []"]);
+        check(
+            "listen: 127.0.0.1:1\nlocal:\n  stop_grace: 2m\n",
+            &[("LAMPLIGHTER_LISTEN", "127.0.0.1:2")],
+            expect_test::expect!["127.0.0.1:2 Sqlite 120s []"],
+        );
         check(
             "sparks:\n  '4': /opt/spark-4\n  '3.5': /opt/spark-3.5\n",
             &[("LAMPLIGHTER_STORE", "postgres://u@h/d")],
-            expect_test::expect![[r#"127.0.0.1:8998 Postgres(***) 10s [(SparkName("4"), "/opt/spark-4"), (SparkName("3.5"), "/opt/spark-3.5")]"#]],
+            expect_test::expect![[
+                r#"127.0.0.1:8998 Postgres(***) 10s [(SparkName("4"), "/opt/spark-4"), (SparkName("3.5"), "/opt/spark-3.5")]"#
+            ]],
         );
     }
 
@@ -377,11 +392,15 @@ mod tests {
                 error: local.stop_grace: time `soon` is not a whole number with a unit, such as 30s or 2h
                 error: livy.log_lines: must be 1 to 100000"#]],
         );
-        check("lisen: x\n", &[], expect_test::expect![[r#"
+        check(
+            "lisen: x\n",
+            &[],
+            expect_test::expect![[r#"
             error: FILE: error: line 1 column 1: unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format
              --> <input>:1:1
               |
             1 | lisen: x
-              | ^ unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format"#]]);
+              | ^ unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format"#]],
+        );
     }
 }

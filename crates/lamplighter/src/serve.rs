@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ::backends::local::{Installations, LocalBackend, LocalConfig, SupervisorCommand, WorkPolicy, missing_files, notation_problems};
+use ::backends::local::{
+    Installations, LocalBackend, LocalConfig, SupervisorCommand, WorkPolicy, missing_files, notation_problems,
+    raise_open_files_limit,
+};
 use ::backends::log::{LogLimits, LogSource};
 use ::engine::runtime::{BackendOptions, Engine, EngineOptions};
 use ::engine::step::Policy;
@@ -23,7 +26,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, ConfigProblems, LogFormat, StoreConfig, WorkFile};
-use crate::server::{self, App, AppState, Closing, ConnectionLimits, Hosts, LivySettings, RequestLimits, SinglePrincipal};
+use crate::server::{
+    self, App, AppState, Closing, ConnectionLimits, Hosts, LivySettings, RequestLimits, SinglePrincipal,
+};
 
 /// The exit code for a wrong configuration (`EX_CONFIG` of sysexits).
 const EXIT_CONFIG: u8 = 78;
@@ -47,6 +52,7 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
         }
     };
     start_log(config.log_format);
+    raise_open_files_limit();
     match serve(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<ConfigProblems>() => {
@@ -116,7 +122,8 @@ async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 async fn close_on_signal(closing: Closing) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals can't be heard; end the gateway with SIGKILL, which is safe too");
         return;
     };
@@ -246,8 +253,9 @@ impl DataDir {
         let lock = private(&path.join("lock"))?;
         // Not `flock`: a process that was just forked would share that until it runs its own program, and keep a
         // gateway out that is started right after this one was killed.
-        rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-            .with_context(|| format!("another gateway uses the data folder {}; choose another with --data-dir", path.display()))?;
+        rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).with_context(|| {
+            format!("another gateway uses the data folder {}; choose another with --data-dir", path.display())
+        })?;
         Ok(Self { instance: instance(&path.join("instance"))?, _lock: lock })
     }
 }
@@ -263,7 +271,12 @@ fn instance(path: &Path) -> anyhow::Result<uuid::Uuid> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let store = path.with_file_name(STORE_FILE);
             // With another id nobody would look after what is stored.
-            anyhow::ensure!(!store.exists(), "{} is missing although {} is there; restore it", path.display(), store.display());
+            anyhow::ensure!(
+                !store.exists(),
+                "{} is missing although {} is there; restore it",
+                path.display(),
+                store.display()
+            );
             let instance = uuid::Uuid::new_v4();
             let temporary = path.with_extension("new");
             let mut file = private(&temporary)?;

@@ -30,7 +30,10 @@ fn check(document: &str) -> usize {
         assert!(root().join(path).exists(), "{document} names {path}, which is not there");
     }
     for link in &links {
-        assert!(folder.join(link.split('#').next().unwrap()).exists(), "{document} links to {link}, which is not there");
+        assert!(
+            folder.join(link.split('#').next().unwrap()).exists(),
+            "{document} links to {link}, which is not there"
+        );
     }
     paths.len() + links.len()
 }
@@ -38,7 +41,14 @@ fn check(document: &str) -> usize {
 #[test]
 fn every_path_and_link_leads_somewhere() {
     assert!(check("ARCHITECTURE.md") > 20, "the map names fewer places than it should");
-    for document in ["README.md", "CONTRIBUTING.md", "docs/adr/README.md", "docs/from-livy.md", "docs/configuration.md", "docs/cli.md"] {
+    for document in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/adr/README.md",
+        "docs/from-livy.md",
+        "docs/configuration.md",
+        "docs/cli.md",
+    ] {
         check(document);
     }
 }

@@ -49,19 +49,11 @@ const ROUTES: [Route; 14] = [
 ];
 
 const fn route(pattern: &'static str, allow: &'static str) -> Route {
-    Route {
-        pattern,
-        allow,
-        slash: false,
-    }
+    Route { pattern, allow, slash: false }
 }
 
 const fn slash_route(pattern: &'static str, allow: &'static str) -> Route {
-    Route {
-        pattern,
-        allow,
-        slash: true,
-    }
+    Route { pattern, allow, slash: true }
 }
 
 impl Route {
@@ -72,13 +64,11 @@ impl Route {
         };
         let mut segments = path.split('/');
         let pattern_fits = self.pattern.split('/').all(|part| {
-            segments.next().is_some_and(|segment| {
-                if part.starts_with(':') {
-                    !segment.is_empty()
-                } else {
-                    part == segment
-                }
-            })
+            segments.next().is_some_and(
+                |segment| {
+                    if part.starts_with(':') { !segment.is_empty() } else { part == segment }
+                },
+            )
         });
         pattern_fits && segments.next().is_none()
     }
@@ -88,10 +78,7 @@ impl Route {
 ///
 /// The routes of sessions other than those that a batch has too are the recorded ones.
 pub fn allow(path: &str) -> Option<&'static str> {
-    ROUTES
-        .iter()
-        .find(|route| route.matches(path))
-        .map(|route| route.allow)
+    ROUTES.iter().find(|route| route.matches(path)).map(|route| route.allow)
 }
 
 /// The type of an answer without a body on a path.
@@ -116,11 +103,7 @@ pub fn accept_version(accept: Option<&str>) -> Result<(), Rejection> {
     let version = accept
         .and_then(|accept| accept.strip_prefix("application/vnd.livy.v"))
         .and_then(|rest| rest.strip_suffix("+json"))
-        .filter(|version| {
-            version
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte == b'.')
-        });
+        .filter(|version| version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
     match version {
         None | Some("0.1") => Ok(()),
         Some(other) => Err(Rejection::msg(406, format!("No value found for '{other}'"))),
@@ -129,11 +112,7 @@ pub fn accept_version(accept: Option<&str>) -> Result<(), Rejection> {
 
 /// The method that a request means: a POST can say another one, in upper or lower case, by the form field
 /// `_method` or by the header `X-HTTP-Method-Override`.
-pub fn effective_method(
-    method: &str,
-    form_method: Option<&str>,
-    override_header: Option<&str>,
-) -> String {
+pub fn effective_method(method: &str, form_method: Option<&str>, override_header: Option<&str>) -> String {
     match form_method.or(override_header) {
         Some(other) if method == "POST" && !other.is_empty() => other.to_ascii_uppercase(),
         _ => method.to_owned(),
@@ -145,9 +124,7 @@ pub fn effective_method(
 pub fn is_form(content_type: Option<&str>) -> bool {
     content_type.is_some_and(|value| {
         let essence = value.split(';').next().unwrap_or_default();
-        essence
-            .trim()
-            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     })
 }
 
@@ -164,10 +141,7 @@ pub enum RequestEncoding {
 
 /// Reads a request's `Content-Encoding`.
 pub fn request_encoding(header: Option<&str>) -> RequestEncoding {
-    match header
-        .map(|value| value.trim().to_ascii_lowercase())
-        .as_deref()
-    {
+    match header.map(|value| value.trim().to_ascii_lowercase()).as_deref() {
         Some("gzip") => RequestEncoding::Gzip,
         Some("deflate") => RequestEncoding::Deflate,
         _ => RequestEncoding::Plain,
@@ -196,13 +170,9 @@ pub fn response_encoding(accept_encoding: Option<&str>) -> ResponseEncoding {
     let names = |wanted: &str| {
         accept_encoding.unwrap_or_default().split(',').any(|item| {
             let mut parts = item.split(';').map(str::trim);
-            let named = parts
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case(wanted));
-            let refused = parts.any(|part| {
-                part.strip_prefix("q=")
-                    .is_some_and(|q| q.trim().parse::<f32>().is_ok_and(|q| q <= 0.0))
-            });
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+            let refused = parts
+                .any(|part| part.strip_prefix("q=").is_some_and(|q| q.trim().parse::<f32>().is_ok_and(|q| q <= 0.0)));
             named && !refused
         })
     };
@@ -244,18 +214,10 @@ mod tests {
     fn encodings_are_read_from_their_headers() {
         assert_eq!(request_encoding(Some("UTF-8")), RequestEncoding::Plain);
         assert_eq!(request_encoding(Some(" GZIP")), RequestEncoding::Gzip);
-        assert_eq!(
-            response_encoding(Some("br, gzip;q=0.5")),
-            ResponseEncoding::Gzip
-        );
-        assert_eq!(
-            response_encoding(Some("gzip;q=0, deflate")),
-            ResponseEncoding::Deflate
-        );
+        assert_eq!(response_encoding(Some("br, gzip;q=0.5")), ResponseEncoding::Gzip);
+        assert_eq!(response_encoding(Some("gzip;q=0, deflate")), ResponseEncoding::Deflate);
         assert_eq!(response_encoding(Some("identity")), ResponseEncoding::Plain);
-        assert!(is_form(Some(
-            "application/x-www-form-urlencoded; charset=utf-8"
-        )));
+        assert!(is_form(Some("application/x-www-form-urlencoded; charset=utf-8")));
         assert!(!is_form(Some("application/json")));
     }
 }

@@ -5,10 +5,9 @@ use crate::Rejection;
 /// The zeros of every script's decimal digits in the Basic Multilingual Plane (Unicode 13, Java 17's).
 /// Digits beyond it are two UTF-16 units to Java, neither of which is a digit.
 const ZEROS: [u32; 37] = [
-    0x0030, 0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6,
-    0x0d66, 0x0de6, 0x0e50, 0x0ed0, 0x0f20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80,
-    0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0,
-    0xff10,
+    0x0030, 0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66, 0x0de6,
+    0x0e50, 0x0ed0, 0x0f20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40,
+    0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10,
 ];
 
 /// The value of a decimal digit.
@@ -41,11 +40,7 @@ fn read(text: &str) -> Option<i32> {
         let digit = i32::try_from(digit(c)?).ok()?;
         sum.checked_mul(10)?.checked_sub(digit)
     })?;
-    if negative {
-        Some(value)
-    } else {
-        value.checked_neg()
-    }
+    if negative { Some(value) } else { value.checked_neg() }
 }
 
 #[cfg(test)]
@@ -65,19 +60,7 @@ mod tests {
         check("2147483647", Some(i32::MAX));
         check("-2147483648", Some(i32::MIN));
         check("000000000000", Some(0));
-        for refused in [
-            "",
-            "+",
-            "-",
-            "--1",
-            "1.5",
-            " 1",
-            "0x1",
-            "2147483648",
-            "-2147483649",
-            "\u{1d7cf}",
-            "½",
-        ] {
+        for refused in ["", "+", "-", "--1", "1.5", " 1", "0x1", "2147483648", "-2147483649", "\u{1d7cf}", "½"] {
             check(refused, None);
         }
     }

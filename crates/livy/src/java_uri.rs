@@ -27,9 +27,7 @@ const URIC_MARKS: &str = "_-!.~'()*:@&=+$,;/?[]";
 impl<'a> Uri<'a> {
     /// Reads a URI reference; paths without a scheme are references too.
     pub(crate) fn parse(input: &'a str) -> Result<Self, UriError> {
-        let scheme_end = input
-            .find(['/', '?', '#', ':'])
-            .filter(|at| input[*at..].starts_with(':'));
+        let scheme_end = input.find(['/', '?', '#', ':']).filter(|at| input[*at..].starts_with(':'));
         let (scheme, start) = match scheme_end {
             Some(end) => {
                 check_scheme(input, end)?;
@@ -37,9 +35,7 @@ impl<'a> Uri<'a> {
             }
             None => (None, 0),
         };
-        let fragment = input[start..]
-            .find('#')
-            .map_or(input.len(), |at| start + at);
+        let fragment = input[start..].find('#').map_or(input.len(), |at| start + at);
         if fragment < input.len() {
             check_chars(input, fragment + 1, input.len(), URIC_MARKS, "fragment")?;
         }
@@ -48,21 +44,13 @@ impl<'a> Uri<'a> {
                 return Err(error(input, "Expected scheme-specific part", start));
             }
             check_chars(input, start, fragment, URIC_MARKS, "opaque part")?;
-            return Ok(Self {
-                scheme,
-                raw_path: &input[start..fragment],
-            });
+            return Ok(Self { scheme, raw_path: &input[start..fragment] });
         }
         let path = skip_authority(input, start, fragment)?;
-        let query = input[path..fragment]
-            .find('?')
-            .map_or(fragment, |at| path + at);
+        let query = input[path..fragment].find('?').map_or(fragment, |at| path + at);
         check_chars(input, path, query, PATH_MARKS, "path")?;
         check_chars(input, query, fragment, URIC_MARKS, "query")?;
-        Ok(Self {
-            scheme,
-            raw_path: &input[path..query],
-        })
+        Ok(Self { scheme, raw_path: &input[path..query] })
     }
 
     /// The path with its `%XX` resolved; bytes that are no UTF-8 become U+FFFD.
@@ -70,27 +58,16 @@ impl<'a> Uri<'a> {
         let mut bytes = Vec::with_capacity(self.raw_path.len());
         let mut rest = self.raw_path.as_bytes();
         while let Some((&byte, after)) = rest.split_first() {
-            let escaped = (byte == b'%')
-                .then(|| after.get(..2))
-                .flatten()
-                .and_then(hex_byte);
+            let escaped = (byte == b'%').then(|| after.get(..2)).flatten().and_then(hex_byte);
             bytes.push(escaped.unwrap_or(byte));
-            rest = if escaped.is_some() {
-                &after[2..]
-            } else {
-                after
-            };
+            rest = if escaped.is_some() { &after[2..] } else { after };
         }
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
 fn hex_byte(pair: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     match pair {
         [high, low] => Some(digit(*high)? * 16 + digit(*low)?),
         _ => None,
@@ -116,9 +93,7 @@ fn skip_authority(input: &str, start: usize, fragment: usize) -> Result<usize, U
         return Ok(start);
     }
     let authority = start + 2;
-    let end = input[authority..fragment]
-        .find(['/', '?'])
-        .map_or(fragment, |at| authority + at);
+    let end = input[authority..fragment].find(['/', '?']).map_or(fragment, |at| authority + at);
     if end == authority && end == input.len() {
         return Err(error(input, "Expected authority", authority));
     }
@@ -127,29 +102,16 @@ fn skip_authority(input: &str, start: usize, fragment: usize) -> Result<usize, U
 }
 
 /// Every character must be a letter, a digit, one of `marks`, an escape, or beyond ASCII and printable.
-fn check_chars(
-    input: &str,
-    from: usize,
-    to: usize,
-    marks: &str,
-    part: &str,
-) -> Result<(), UriError> {
+fn check_chars(input: &str, from: usize, to: usize, marks: &str, part: &str) -> Result<(), UriError> {
     let mut chars = input[from..to].char_indices();
     while let Some((at, c)) = chars.next() {
         let at = from + at;
         let legal = match c {
-            '%' if input
-                .as_bytes()
-                .get(at + 1..at + 3)
-                .and_then(hex_byte)
-                .is_none() =>
-            {
+            '%' if input.as_bytes().get(at + 1..at + 3).and_then(hex_byte).is_none() => {
                 return Err(error(input, "Malformed escape pair", at));
             }
             '%' => chars.nth(1).is_some(),
-            c if c.is_ascii() => {
-                c.is_ascii_alphanumeric() || marks.contains(c) || (c == '?' && part == "query")
-            }
+            c if c.is_ascii() => c.is_ascii_alphanumeric() || marks.contains(c) || (c == '?' && part == "query"),
             c => !c.is_control() && !c.is_whitespace(),
         };
         if !legal {
@@ -161,11 +123,7 @@ fn check_chars(
 
 /// Java counts UTF-16 units.
 fn error(input: &str, reason: &str, at: usize) -> UriError {
-    UriError {
-        reason: reason.to_owned(),
-        index: input[..at].encode_utf16().count(),
-        input: input.to_owned(),
-    }
+    UriError { reason: reason.to_owned(), index: input[..at].encode_utf16().count(), input: input.to_owned() }
 }
 
 #[cfg(test)]
@@ -193,8 +151,7 @@ mod tests {
     #[test]
     fn complaints_are_javas() {
         let check = |text: &str, reason: &str, index: usize| {
-            let expected =
-                format!("java.net.URISyntaxException: {reason} at index {index}: {text}");
+            let expected = format!("java.net.URISyntaxException: {reason} at index {index}: {text}");
             assert_eq!(Uri::parse(text).unwrap_err().to_string(), expected);
         };
         check("bad uri with blanks.py", "Illegal character in path", 3);

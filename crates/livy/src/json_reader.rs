@@ -31,10 +31,7 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column } = self;
-        write!(
-            f,
-            "[Source: (org.eclipse.jetty.server.HttpInputOverHTTP); line: {line}, column: {column}]"
-        )
+        write!(f, "[Source: (org.eclipse.jetty.server.HttpInputOverHTTP); line: {line}, column: {column}]")
     }
 }
 
@@ -49,11 +46,7 @@ pub(crate) struct JsonError {
 
 impl JsonError {
     pub(crate) fn new(message: impl Into<String>, at: Location) -> Self {
-        Self {
-            message: message.into(),
-            at,
-            chain: Vec::new(),
-        }
+        Self { message: message.into(), at, chain: Vec::new() }
     }
 
     /// Notes that the value at `reference` was being read.
@@ -67,11 +60,7 @@ impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n at {}", self.message, self.at)?;
         for (position, reference) in self.chain.iter().rev().enumerate() {
-            let lead = if position == 0 {
-                " (through reference chain: "
-            } else {
-                "->"
-            };
+            let lead = if position == 0 { " (through reference chain: " } else { "->" };
             write!(f, "{lead}{reference}")?;
         }
         f.write_str(if self.chain.is_empty() { "" } else { ")" })
@@ -133,27 +122,13 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(input: &'a [u8]) -> Self {
         // A byte order mark is skipped, yet counts as three columns.
-        let next = if input.starts_with(b"\xef\xbb\xbf") {
-            3
-        } else {
-            0
-        };
-        Self {
-            input,
-            next,
-            line: 1,
-            line_start: 0,
-            token_at: Location::NOWHERE,
-            open: Vec::new(),
-        }
+        let next = if input.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        Self { input, next, line: 1, line_start: 0, token_at: Location::NOWHERE, open: Vec::new() }
     }
 
     /// Where the next byte is.
     pub(crate) fn here(&self) -> Location {
-        Location {
-            line: self.line,
-            column: self.next - self.line_start + 1,
-        }
+        Location { line: self.line, column: self.next - self.line_start + 1 }
     }
 
     /// Where the last token began.
@@ -181,10 +156,7 @@ impl<'a> Reader<'a> {
         let name = self.name()?;
         let byte = self.skip_blanks()?;
         if byte != b':' {
-            return Err(self.unexpected(
-                char::from(byte),
-                "was expecting a colon to separate field name and value",
-            ));
+            return Err(self.unexpected(char::from(byte), "was expecting a colon to separate field name and value"));
         }
         let byte = self.skip_blanks()?;
         Ok(Some((name, self.value(byte)?)))
@@ -233,10 +205,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let kind = self.kind();
-        let had_entries = self
-            .open
-            .last_mut()
-            .map(|open| std::mem::replace(&mut open.has_entries, true));
+        let had_entries = self.open.last_mut().map(|open| std::mem::replace(&mut open.has_entries, true));
         if had_entries != Some(true) {
             return Ok(Some(byte));
         }
@@ -248,11 +217,7 @@ impl<'a> Reader<'a> {
     }
 
     fn close(&mut self, byte: u8) -> Result<()> {
-        let closed = if byte == b']' {
-            Kind::Array
-        } else {
-            Kind::Object
-        };
+        let closed = if byte == b']' { Kind::Array } else { Kind::Object };
         if self.kind() != closed {
             return Err(self.wrong_close(byte));
         }
@@ -264,17 +229,12 @@ impl<'a> Reader<'a> {
         let (found, kind) = (char::from(byte), self.kind());
         let expected = if byte == b']' { '}' } else { ']' };
         let start = self.open.last().map_or(Location::NOWHERE, |open| open.at);
-        self.error(format!(
-            "Unexpected close marker '{found}': expected '{expected}' (for {kind} starting at {start})"
-        ))
+        self.error(format!("Unexpected close marker '{found}': expected '{expected}' (for {kind} starting at {start})"))
     }
 
     /// The value that begins with `byte`, which was just read.
     fn value(&mut self, byte: u8) -> Result<Token> {
-        self.token_at = Location {
-            line: self.line,
-            column: self.next - self.line_start,
-        };
+        self.token_at = Location { line: self.line, column: self.next - self.line_start };
         match byte {
             b'"' => Ok(Token::String),
             b'{' => self.enter(Kind::Object),
@@ -291,20 +251,11 @@ impl<'a> Reader<'a> {
     fn enter(&mut self, kind: Kind) -> Result<Token> {
         let depth = self.open.len() + 1;
         if depth > DEPTH_MAX {
-            let message =
-                format!("Depth ({depth}) exceeds the maximum allowed nesting depth ({DEPTH_MAX})");
+            let message = format!("Depth ({depth}) exceeds the maximum allowed nesting depth ({DEPTH_MAX})");
             return Err(self.error(message));
         }
-        self.open.push(Open {
-            kind,
-            at: self.token_at,
-            has_entries: false,
-        });
-        Ok(if kind == Kind::Object {
-            Token::StartObject
-        } else {
-            Token::StartArray
-        })
+        self.open.push(Open { kind, at: self.token_at, has_entries: false });
+        Ok(if kind == Kind::Object { Token::StartObject } else { Token::StartArray })
     }
 
     fn error(&self, message: impl Into<String>) -> JsonError {
@@ -314,9 +265,7 @@ impl<'a> Reader<'a> {
     fn unclosed(&self) -> JsonError {
         let kind = self.kind();
         let start = self.open.last().map_or(Location::NOWHERE, |open| open.at);
-        self.error(format!(
-            "Unexpected end-of-input: expected close marker for {kind} (start marker at {start})"
-        ))
+        self.error(format!("Unexpected end-of-input: expected close marker for {kind} (start marker at {start})"))
     }
 
     fn end_of_input(&self, place: &str) -> JsonError {
@@ -324,10 +273,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unexpected(&self, found: char, hint: &str) -> JsonError {
-        self.error(format!(
-            "Unexpected character ({}): {hint}",
-            describe(found)
-        ))
+        self.error(format!("Unexpected character ({}): {hint}", describe(found)))
     }
 }
 

@@ -11,19 +11,14 @@ use serde_json::ser::{CharEscape, Formatter, Serializer};
 /// For the types of this crate, which always serialise; the bytes of one that doesn't end where it failed.
 pub fn to_json<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128);
-    let _fails_only_in_the_value =
-        value.serialize(&mut Serializer::with_formatter(&mut bytes, LivyFormatter));
+    let _fails_only_in_the_value = value.serialize(&mut Serializer::with_formatter(&mut bytes, LivyFormatter));
     bytes
 }
 
 struct LivyFormatter;
 
 impl Formatter for LivyFormatter {
-    fn write_string_fragment<W: io::Write + ?Sized>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
         while let Some(at) = rest.find(|c: char| c > '\u{ffff}') {
             let (plain, beyond) = rest.split_at(at);
@@ -37,11 +32,7 @@ impl Formatter for LivyFormatter {
         writer.write_all(rest.as_bytes())
     }
 
-    fn write_char_escape<W: io::Write + ?Sized>(
-        &mut self,
-        writer: &mut W,
-        escape: CharEscape,
-    ) -> io::Result<()> {
+    fn write_char_escape<W: io::Write + ?Sized>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
         let short: &[u8] = match escape {
             CharEscape::Quote => b"\\\"",
             CharEscape::ReverseSolidus => b"\\\\",
@@ -65,10 +56,7 @@ mod tests {
     #[test]
     fn text_is_escaped_as_livy_does() {
         let written = to_json("a\"\\/\n\u{1b}\u{7f}\u{2028}naïve ☃ 😀!");
-        assert_eq!(
-            String::from_utf8_lossy(&written),
-            "\"a\\\"\\\\/\\n\\u001B\u{7f}\u{2028}naïve ☃ \\uD83D\\uDE00!\""
-        );
+        assert_eq!(String::from_utf8_lossy(&written), "\"a\\\"\\\\/\\n\\u001B\u{7f}\u{2028}naïve ☃ \\uD83D\\uDE00!\"");
     }
 
     proptest! {

@@ -71,11 +71,7 @@ mod tests {
             ((None, Some(100_000)), (0, 0..202)),
         ];
         for ((from, size), expected) in cases {
-            assert_eq!(
-                log(202, from, size),
-                expected,
-                "from={from:?} size={size:?}"
-            );
+            assert_eq!(log(202, from, size), expected, "from={from:?} size={size:?}");
         }
     }
 

@@ -16,11 +16,6 @@ pub fn optional_int(raw: Option<&str>) -> Result<Option<i32>, Rejection> {
 }
 
 /// The first value of a parameter among the decoded pairs of a query string.
-pub fn first<'a>(
-    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-    name: &str,
-) -> Option<&'a str> {
-    pairs
-        .into_iter()
-        .find_map(|(key, value)| (key == name).then_some(value))
+pub fn first<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, name: &str) -> Option<&'a str> {
+    pairs.into_iter().find_map(|(key, value)| (key == name).then_some(value))
 }

@@ -53,10 +53,7 @@ struct Msg<'a> {
 impl Rejection {
     /// A refusal with `{"msg":…}`.
     pub fn msg(status: u16, text: impl Into<String>) -> Self {
-        Self {
-            status,
-            body: Body::Msg(text.into()),
-        }
+        Self { status, body: Body::Msg(text.into()) }
     }
 
     /// 404 for a batch or session; `id_or_name` is the path's segment, decoded.
@@ -66,18 +63,12 @@ impl Rejection {
 
     /// 404 for a path that has no route.
     pub fn unknown_path() -> Self {
-        Self {
-            status: 404,
-            body: Body::Empty,
-        }
+        Self { status: 404, body: Body::Empty }
     }
 
     /// 405; the `Allow` header comes from [`crate::http::allow`].
     pub fn method_not_allowed() -> Self {
-        Self {
-            status: 405,
-            body: Body::Empty,
-        }
+        Self { status: 405, body: Body::Empty }
     }
 
     /// 400 for a number that Java could not read.
@@ -92,9 +83,7 @@ impl Rejection {
 
     /// 400 for a name that another batch has; `id` is the one the refused batch would have had.
     pub fn duplicate_name(name: &str, id: impl fmt::Display) -> Self {
-        Self::rejected(format_args!(
-            "Duplicate session name: Some({name}) for session {id}"
-        ))
+        Self::rejected(format_args!("Duplicate session name: Some({name}) for session {id}"))
     }
 
     /// 400 for a create while the gateway takes no more; comes before the body is read.
@@ -104,25 +93,16 @@ impl Rejection {
 
     /// 403 for a principal that may not act as another.
     pub fn may_not_impersonate(user: &str, other: &str) -> Self {
-        Self::msg(
-            403,
-            format!("User '{user}' not allowed to impersonate 'Some({other})'."),
-        )
+        Self::msg(403, format!("User '{user}' not allowed to impersonate 'Some({other})'."))
     }
 
     /// 400 for a body that is not JSON of the right shape.
     pub(crate) fn malformed(text: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            body: Body::JsonString(text.into()),
-        }
+        Self { status: 400, body: Body::JsonString(text.into()) }
     }
 
     /// A failure of the gateway itself. Livy prints the exception here; the text must be safe for strangers.
     pub fn internal(text: impl Into<String>) -> Self {
-        Self {
-            status: 500,
-            body: Body::JsonString(text.into()),
-        }
+        Self { status: 500, body: Body::JsonString(text.into()) }
     }
 }

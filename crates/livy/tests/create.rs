@@ -15,15 +15,10 @@ fn refusal(body: &Value, rules: &Rules) -> String {
 
 #[test]
 fn local_files_stay_in_the_allowed_folders() {
-    let rules = Rules {
-        local_dir_allow_list: Some(vec![PathBuf::from("/ok/")]),
-        ..Rules::default()
-    };
+    let rules = Rules { local_dir_allow_list: Some(vec![PathBuf::from("/ok/")]), ..Rules::default() };
     let check = |body: Value, expected: &str| {
         let refused = refusal(&body, &rules);
-        let shown = refused
-            .strip_prefix("400 Rejected, Reason: requirement failed: ")
-            .unwrap_or(&refused);
+        let shown = refused.strip_prefix("400 Rejected, Reason: requirement failed: ").unwrap_or(&refused);
         assert_eq!(shown, expected, "{body}");
     };
     let outside = |path: &str| format!("Local path {path} cannot be added to user sessions.");
@@ -31,34 +26,16 @@ fn local_files_stay_in_the_allowed_folders() {
     check(json!({"file": "file:///ok/a/../b.py"}), "fine");
     check(json!({"file": "hdfs://host/etc/passwd"}), "fine");
     check(json!({"file": "/okay/a.py"}), &outside("/okay/a.py"));
-    check(
-        json!({"file": "/ok/%2e%2e/etc/x"}),
-        &outside("/ok/../etc/x"),
-    );
+    check(json!({"file": "/ok/%2e%2e/etc/x"}), &outside("/ok/../etc/x"));
     check(json!({"file": "/ok/a?/../../etc/x"}), &outside("/ok/a"));
     check(json!({"file": "FILE:/etc/x"}), &outside("/etc/x"));
     check(json!({"file": "local:///etc/x"}), &outside("/etc/x"));
     check(json!({"file": "file:x.py"}), "Path 'x.py' is not absolute.");
-    check(
-        json!({"file": "/ok/a.py", "jars": ["/ok/a.jar,/etc/x"]}),
-        &outside("/etc/x"),
-    );
-    check(
-        json!({"file": "/ok/a.py", "jars": ["", "/ok/a.jar"]}),
-        "fine",
-    );
-    check(
-        json!({"file": "/ok/a.py", "conf": {"spark.yarn.dist.files": "/ok/a /etc/x"}}),
-        &outside("/etc/x"),
-    );
-    check(
-        json!({"file": "/ok/a.py", "conf": {"spark.submit.pyFiles": "/ok/a.py"}}),
-        "fine",
-    );
-    check(
-        json!({"conf": {"spark.jars": "/etc/x"}}),
-        &outside("/etc/x"),
-    );
+    check(json!({"file": "/ok/a.py", "jars": ["/ok/a.jar,/etc/x"]}), &outside("/etc/x"));
+    check(json!({"file": "/ok/a.py", "jars": ["", "/ok/a.jar"]}), "fine");
+    check(json!({"file": "/ok/a.py", "conf": {"spark.yarn.dist.files": "/ok/a /etc/x"}}), &outside("/etc/x"));
+    check(json!({"file": "/ok/a.py", "conf": {"spark.submit.pyFiles": "/ok/a.py"}}), "fine");
+    check(json!({"conf": {"spark.jars": "/etc/x"}}), &outside("/etc/x"));
 }
 
 #[test]
@@ -71,25 +48,15 @@ fn rules_can_limit_schemes() {
     assert_eq!(refusal(&body, &schemes(None)), "fine");
     assert_eq!(refusal(&body, &schemes(Some(&["s3a"]))), "fine");
     assert!(refusal(&body, &schemes(Some(&["hdfs"]))).contains("Scheme 's3a' is not allowed"));
-    assert_eq!(
-        refusal(&json!({"file": "/a.py"}), &schemes(Some(&[]))),
-        "fine"
-    );
+    assert_eq!(refusal(&json!({"file": "/a.py"}), &schemes(Some(&[]))), "fine");
 }
 
 #[test]
 fn a_later_value_repairs_an_earlier_one() {
-    let batch =
-        parse(br#"{"args":null,"args":["a"],"driverCores":"x","driverCores":"2"}"#).unwrap();
-    assert_eq!(
-        (batch.args, batch.driver_cores),
-        (vec!["a".to_owned()], Some(2))
-    );
+    let batch = parse(br#"{"args":null,"args":["a"],"driverCores":"x","driverCores":"2"}"#).unwrap();
+    assert_eq!((batch.args, batch.driver_cores), (vec!["a".to_owned()], Some(2)));
     let refused = parse(br#"{"args":[null],"unknown":1}"#).unwrap_err();
-    assert!(
-        refused.to_string().contains("Unrecognized field"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("Unrecognized field"), "{refused}");
 }
 
 #[test]
@@ -116,12 +83,7 @@ fn fields_override_the_conf() {
         ("spark.yarn.queue", "q"),
     ];
     let conf = to_conf(&batch);
-    assert_eq!(
-        conf.iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(conf.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect::<Vec<_>>(), expected);
 }
 
 /// A batch with anything in it, beside the body that says so.

@@ -24,14 +24,8 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    const LARGEST_FIRST: [Self; 6] = [
-        Self::Day,
-        Self::Hour,
-        Self::Minute,
-        Self::Second,
-        Self::Millisecond,
-        Self::Microsecond,
-    ];
+    const LARGEST_FIRST: [Self; 6] =
+        [Self::Day, Self::Hour, Self::Minute, Self::Second, Self::Millisecond, Self::Microsecond];
 
     const fn micros(self) -> u64 {
         match self {
@@ -96,17 +90,11 @@ pub enum SparkDurationError {
 
 impl SparkDuration {
     /// The longest span Spark can express in microseconds, a Java `long`.
-    pub const MAX: Self = Self {
-        micros: i64::MAX as u64,
-    };
+    pub const MAX: Self = Self { micros: i64::MAX as u64 };
 
     /// `micros` microseconds, or `None` above [`SparkDuration::MAX`].
     pub const fn from_micros(micros: u64) -> Option<Self> {
-        if micros <= Self::MAX.micros {
-            Some(Self { micros })
-        } else {
-            None
-        }
+        if micros <= Self::MAX.micros { Some(Self { micros }) } else { None }
     }
 
     /// Reads Spark's notation; a number without a unit counts `default_unit`s.
@@ -120,9 +108,7 @@ impl SparkDuration {
             Some(rest) => (true, rest),
             None => (false, lower),
         };
-        let digits_end = unsigned
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(unsigned.len());
+        let digits_end = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
         let (digits, suffix) = unsigned.split_at(digits_end);
         if digits.is_empty() || !suffix.bytes().all(|b| b.is_ascii_lowercase()) {
             return Err(SparkDurationError::Malformed(text.to_owned()));
@@ -132,8 +118,7 @@ impl SparkDuration {
         }
         let unit = match suffix {
             "" => default_unit,
-            _ => TimeUnit::from_suffix(suffix)
-                .ok_or_else(|| SparkDurationError::UnknownUnit(text.to_owned()))?,
+            _ => TimeUnit::from_suffix(suffix).ok_or_else(|| SparkDurationError::UnknownUnit(text.to_owned()))?,
         };
         let count: Option<u64> = digits.parse().ok();
         count
@@ -202,21 +187,9 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_a_reason() {
         check("-1", &expect!["time `-1` is negative"]);
-        check(
-            "10sec",
-            &expect!["time `10sec` has an unknown unit; use us, ms, s, min, h or d"],
-        );
-        check(
-            "1.5s",
-            &expect!["time `1.5s` is not a whole number with a unit, such as 30s or 2h"],
-        );
-        check(
-            "soon",
-            &expect!["time `soon` is not a whole number with a unit, such as 30s or 2h"],
-        );
-        check(
-            "999999999999d",
-            &expect!["time `999999999999d` is more than 2^63 - 1 microseconds"],
-        );
+        check("10sec", &expect!["time `10sec` has an unknown unit; use us, ms, s, min, h or d"]);
+        check("1.5s", &expect!["time `1.5s` is not a whole number with a unit, such as 30s or 2h"]);
+        check("soon", &expect!["time `soon` is not a whole number with a unit, such as 30s or 2h"]);
+        check("999999999999d", &expect!["time `999999999999d` is more than 2^63 - 1 microseconds"]);
     }
 }

@@ -224,7 +224,9 @@ mod tests {
         let parsed = |text: &str| text.parse::<ApplicationId>().map(|id| id.to_string()).ok();
         assert_eq!(parsed("batch-0").as_deref(), Some("batch-0"));
         assert_eq!(parsed("server-2147483647").as_deref(), Some("server-2147483647"));
-        for wrong in ["batch", "batch-", "batch-00", "batch-+1", "batch--1", "batch-2147483648", "job-1", "Batch-1", "batch-1 "] {
+        for wrong in
+            ["batch", "batch-", "batch-00", "batch-+1", "batch--1", "batch-2147483648", "job-1", "Batch-1", "batch-1 "]
+        {
             assert_eq!(parsed(wrong), None, "{wrong}");
         }
     }

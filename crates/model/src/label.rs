@@ -17,10 +17,14 @@ pub struct Labels(BTreeMap<String, String>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLabel {
     /// The key breaks the rules.
-    #[error("label key `{0}` must be 1 to 63 letters, digits, `-`, `_`, `.` or `/`, beginning and ending with a letter or digit")]
+    #[error(
+        "label key `{0}` must be 1 to 63 letters, digits, `-`, `_`, `.` or `/`, beginning and ending with a letter or digit"
+    )]
     Key(String),
     /// The value breaks the rules.
-    #[error("value of label `{key}` must be at most 63 letters, digits, `-`, `_` or `.`, beginning and ending with a letter or digit")]
+    #[error(
+        "value of label `{key}` must be at most 63 letters, digits, `-`, `_` or `.`, beginning and ending with a letter or digit"
+    )]
     Value {
         /// The label's key.
         key: String,

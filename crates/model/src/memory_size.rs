@@ -23,14 +23,8 @@ pub enum ByteUnit {
 }
 
 impl ByteUnit {
-    const LARGEST_FIRST: [Self; 6] = [
-        Self::Pebibyte,
-        Self::Tebibyte,
-        Self::Gibibyte,
-        Self::Mebibyte,
-        Self::Kibibyte,
-        Self::Byte,
-    ];
+    const LARGEST_FIRST: [Self; 6] =
+        [Self::Pebibyte, Self::Tebibyte, Self::Gibibyte, Self::Mebibyte, Self::Kibibyte, Self::Byte];
 
     /// How many bytes one of this unit is.
     pub const fn bytes(self) -> u64 {
@@ -96,17 +90,11 @@ pub enum MemorySizeError {
 
 impl MemorySize {
     /// The largest size Spark can express in bytes, a Java `long`.
-    pub const MAX: Self = Self {
-        bytes: i64::MAX as u64,
-    };
+    pub const MAX: Self = Self { bytes: i64::MAX as u64 };
 
     /// `bytes` as a size, or `None` above [`MemorySize::MAX`].
     pub const fn from_bytes(bytes: u64) -> Option<Self> {
-        if bytes <= Self::MAX.bytes {
-            Some(Self { bytes })
-        } else {
-            None
-        }
+        if bytes <= Self::MAX.bytes { Some(Self { bytes }) } else { None }
     }
 
     /// Reads Spark's notation; a number without a unit counts `default_unit`s.
@@ -116,9 +104,7 @@ impl MemorySize {
     pub fn parse(text: &str, default_unit: ByteUnit) -> Result<Self, MemorySizeError> {
         let lower = text.to_lowercase();
         let lower = lower.trim_matches(|c| c <= ' ');
-        let digits_end = lower
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(lower.len());
+        let digits_end = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
         let (digits, suffix) = lower.split_at(digits_end);
         let unit = match suffix {
             _ if digits.is_empty() => return Err(MemorySizeError::Malformed(text.to_owned())),
@@ -127,8 +113,7 @@ impl MemorySize {
             _ if !suffix.bytes().all(|b| b.is_ascii_lowercase()) => {
                 return Err(MemorySizeError::Malformed(text.to_owned()));
             }
-            _ => ByteUnit::from_suffix(suffix)
-                .ok_or_else(|| MemorySizeError::UnknownUnit(text.to_owned()))?,
+            _ => ByteUnit::from_suffix(suffix).ok_or_else(|| MemorySizeError::UnknownUnit(text.to_owned()))?,
         };
         let count: Option<u64> = digits.parse().ok();
         count
@@ -150,9 +135,7 @@ impl MemorySize {
 
 /// Whether what follows the first digits makes the number a fraction: `.5`, `.5g`.
 fn is_fraction(suffix: &str) -> bool {
-    suffix
-        .strip_prefix('.')
-        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    suffix.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 impl fmt::Display for MemorySize {
@@ -201,33 +184,12 @@ mod tests {
 
     #[test]
     fn what_spark_refuses_is_refused_with_a_reason() {
-        check(
-            "1.5g",
-            &expect!["size `1.5g` has a fraction, which Spark refuses"],
-        );
-        check(
-            "1gib",
-            &expect!["size `1gib` has an unknown unit; use b, k, m, g, t or p"],
-        );
-        check(
-            "-1g",
-            &expect!["size `-1g` is not a whole number with a unit, such as 512m or 4g"],
-        );
-        check(
-            "1 g",
-            &expect!["size `1 g` is not a whole number with a unit, such as 512m or 4g"],
-        );
-        check(
-            "",
-            &expect!["size `` is not a whole number with a unit, such as 512m or 4g"],
-        );
-        check(
-            "9000p",
-            &expect!["size `9000p` is more than 2^63 - 1 bytes"],
-        );
-        check(
-            "99999999999999999999",
-            &expect!["size `99999999999999999999` is more than 2^63 - 1 bytes"],
-        );
+        check("1.5g", &expect!["size `1.5g` has a fraction, which Spark refuses"]);
+        check("1gib", &expect!["size `1gib` has an unknown unit; use b, k, m, g, t or p"]);
+        check("-1g", &expect!["size `-1g` is not a whole number with a unit, such as 512m or 4g"]);
+        check("1 g", &expect!["size `1 g` is not a whole number with a unit, such as 512m or 4g"]);
+        check("", &expect!["size `` is not a whole number with a unit, such as 512m or 4g"]);
+        check("9000p", &expect!["size `9000p` is more than 2^63 - 1 bytes"]);
+        check("99999999999999999999", &expect!["size `99999999999999999999` is more than 2^63 - 1 bytes"]);
     }
 }

@@ -13,17 +13,13 @@ const BLANKS: [char; 3] = [' ', '\t', '\u{c}'];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PropertiesError {
     /// `\u` without four hexadecimal digits behind it; Java refuses the whole file.
-    #[error(
-        "line {line}: `\\u` needs four hexadecimal digits behind it; write a literal backslash twice"
-    )]
+    #[error("line {line}: `\\u` needs four hexadecimal digits behind it; write a literal backslash twice")]
     MalformedEscape {
         /// Where the logical line starts, from 1.
         line: usize,
     },
     /// Half of a surrogate pair, which is no character on its own.
-    #[error(
-        "line {line}: a `\\u` escape is half of a surrogate pair; write both halves, or the character itself"
-    )]
+    #[error("line {line}: a `\\u` escape is half of a surrogate pair; write both halves, or the character itself")]
     LoneSurrogate {
         /// Where the logical line starts, from 1.
         line: usize,
@@ -32,9 +28,7 @@ pub enum PropertiesError {
 
 /// A value that a properties file would carry to Spark changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "value of `{key}` begins or ends with blanks, which Spark removes from a properties file; remove them"
-)]
+#[error("value of `{key}` begins or ends with blanks, which Spark removes from a properties file; remove them")]
 pub struct NotRepresentable {
     key: String,
 }
@@ -85,13 +79,7 @@ pub fn as_spark_reads(value: &str) -> &str {
 /// # Errors
 /// [`NotRepresentable`] names the key, never the value.
 pub fn check_representable(key: &str, value: &str) -> Result<(), NotRepresentable> {
-    if as_spark_reads(value) == value {
-        Ok(())
-    } else {
-        Err(NotRepresentable {
-            key: key.to_owned(),
-        })
-    }
+    if as_spark_reads(value) == value { Ok(()) } else { Err(NotRepresentable { key: key.to_owned() }) }
 }
 
 struct LogicalLine {
@@ -109,18 +97,11 @@ fn logical_lines(text: &str) -> Vec<LogicalLine> {
         let mut line = match open.take() {
             Some(line) if !line.text.is_empty() => line,
             _ if content.is_empty() || content.starts_with(['#', '!']) => continue,
-            _ => LogicalLine {
-                number: index + 1,
-                text: String::new(),
-            },
+            _ => LogicalLine { number: index + 1, text: String::new() },
         };
         let backslashes = content.len() - content.trim_end_matches('\\').len();
         let continues = backslashes % 2 == 1;
-        line.text.push_str(if continues {
-            &content[..content.len() - 1]
-        } else {
-            content
-        });
+        line.text.push_str(if continues { &content[..content.len() - 1] } else { content });
         if continues {
             open = Some(line);
         } else {
@@ -191,9 +172,7 @@ fn unicode_escape(digits: &str, line: usize) -> Result<(char, &str), PropertiesE
     if let Some(character) = char::from_u32(u32::from(first)) {
         return Ok((character, rest));
     }
-    let second = rest
-        .strip_prefix("\\u")
-        .ok_or(PropertiesError::LoneSurrogate { line })?;
+    let second = rest.strip_prefix("\\u").ok_or(PropertiesError::LoneSurrogate { line })?;
     let (second, rest) = hex_unit(second, line)?;
     match char::decode_utf16([first, second]).next() {
         Some(Ok(character)) => Ok((character, rest)),
@@ -238,10 +217,7 @@ mod tests {
 
     fn check(text: &str, expected: &Expect) {
         let shown = match parse(text) {
-            Ok(pairs) => pairs
-                .iter()
-                .map(|(key, value)| format!("{key:?} -> {value:?}\n"))
-                .collect(),
+            Ok(pairs) => pairs.iter().map(|(key, value)| format!("{key:?} -> {value:?}\n")).collect(),
             Err(error) => error.to_string(),
         };
         expected.assert_eq(&shown);
@@ -299,15 +275,11 @@ mod tests {
     fn malformed_escapes_name_their_line() {
         check(
             "a=1\n\nb=C:\\users",
-            &expect![
-                "line 3: `\\u` needs four hexadecimal digits behind it; write a literal backslash twice"
-            ],
+            &expect!["line 3: `\\u` needs four hexadecimal digits behind it; write a literal backslash twice"],
         );
         check(
             "a=\\uD83Dx",
-            &expect![
-                "line 1: a `\\u` escape is half of a surrogate pair; write both halves, or the character itself"
-            ],
+            &expect!["line 1: a `\\u` escape is half of a surrogate pair; write both halves, or the character itself"],
         );
     }
 
@@ -326,8 +298,7 @@ mod tests {
     fn values_that_spark_would_trim_are_named() {
         assert_eq!(as_spark_reads("\t x y \n"), "x y \n");
         assert_eq!(check_representable("spark.a", "x y"), Ok(()));
-        let refused =
-            check_representable("spark.app.name", " x").map_err(|error| error.to_string());
+        let refused = check_representable("spark.app.name", " x").map_err(|error| error.to_string());
         expect![[r#"Err("value of `spark.app.name` begins or ends with blanks, which Spark removes from a properties file; remove them")"#]]
             .assert_eq(&format!("{refused:?}"));
     }

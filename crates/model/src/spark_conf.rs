@@ -45,19 +45,13 @@ pub enum ConfError {
         key: String,
     },
     /// More than [`SparkConf::MAX_ENTRIES`].
-    #[error(
-        "conf key `{key}` is one too many; a configuration has at most {} keys",
-        SparkConf::MAX_ENTRIES
-    )]
+    #[error("conf key `{key}` is one too many; a configuration has at most {} keys", SparkConf::MAX_ENTRIES)]
     TooManyEntries {
         /// The key that didn't fit.
         key: String,
     },
     /// More than [`SparkConf::MAX_TOTAL_BYTES`].
-    #[error(
-        "conf key `{key}` makes the configuration larger than {} bytes",
-        SparkConf::MAX_TOTAL_BYTES
-    )]
+    #[error("conf key `{key}` makes the configuration larger than {} bytes", SparkConf::MAX_TOTAL_BYTES)]
     TooLarge {
         /// The key that didn't fit.
         key: String,
@@ -110,11 +104,8 @@ impl SparkConf {
     /// # Errors
     /// [`ConfFileError`] when the text or an entry is invalid, or the whole too large.
     pub fn from_properties(text: &str) -> Result<Self, ConfFileError> {
-        let pairs = properties::parse(text)?
-            .into_iter()
-            .filter(|(key, _)| is_spark_key(key));
-        let trimmed =
-            pairs.map(|(key, value)| (key, properties::as_spark_reads(&value).to_owned()));
+        let pairs = properties::parse(text)?.into_iter().filter(|(key, _)| is_spark_key(key));
+        let trimmed = pairs.map(|(key, value)| (key, properties::as_spark_reads(&value).to_owned()));
         Ok(Self::from_entries(trimmed)?)
     }
 
@@ -122,11 +113,7 @@ impl SparkConf {
     ///
     /// # Errors
     /// [`ConfError`] when the key is invalid or a limit would be passed; nothing is changed then.
-    pub fn set(
-        &mut self,
-        key: impl Into<String>,
-        value: impl Into<String>,
-    ) -> Result<(), ConfError> {
+    pub fn set(&mut self, key: impl Into<String>, value: impl Into<String>) -> Result<(), ConfError> {
         let (key, value) = (key.into(), value.into());
         check_key(&key)?;
         let replaced_bytes = self.entries.get(&key).map(|old| key.len() + old.len());
@@ -161,9 +148,7 @@ impl SparkConf {
 
     /// Keys and values in the order of keys, secrets included.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.entries
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
+        self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// How many keys are set.
@@ -191,25 +176,13 @@ impl SparkConf {
     /// Keys and values in the order of keys, with [`REDACTED`] in place of secrets: for logs, answers and pages.
     pub fn redacted(&self) -> BTreeMap<&str, &str> {
         self.iter()
-            .map(|(key, value)| {
-                (
-                    key,
-                    if is_secret(key) || is_secret(value) {
-                        REDACTED
-                    } else {
-                        value
-                    },
-                )
-            })
+            .map(|(key, value)| (key, if is_secret(key) || is_secret(value) { REDACTED } else { value }))
             .collect()
     }
 
     /// Keys that spark-submit drops with a warning, because they don't begin with `spark.`.
     pub fn ignored_by_spark(&self) -> impl Iterator<Item = &str> {
-        self.entries
-            .keys()
-            .map(String::as_str)
-            .filter(|key| !is_spark_key(key))
+        self.entries.keys().map(String::as_str).filter(|key| !is_spark_key(key))
     }
 }
 
@@ -219,11 +192,7 @@ impl SparkConf {
 /// [`ConfError`] when there is no `=` or the key is invalid.
 pub fn parse_assignment(text: &str) -> Result<(String, String), ConfError> {
     let (key, value) = text.split_once('=').ok_or_else(|| {
-        let shown = if is_secret(text) {
-            REDACTED.to_owned()
-        } else {
-            printable(text)
-        };
+        let shown = if is_secret(text) { REDACTED.to_owned() } else { printable(text) };
         ConfError::NoEquals(shown)
     })?;
     check_key(key)?;
@@ -238,10 +207,7 @@ pub fn parse_assignment(text: &str) -> Result<(String, String), ConfError> {
 ///
 /// # Errors
 /// [`ConfError`] when the two don't fit together into the limits.
-pub fn merge_defaults(
-    installation_defaults: &SparkConf,
-    user_conf: &SparkConf,
-) -> Result<SparkConf, ConfError> {
+pub fn merge_defaults(installation_defaults: &SparkConf, user_conf: &SparkConf) -> Result<SparkConf, ConfError> {
     installation_defaults.overlay(user_conf)
 }
 
@@ -280,18 +246,10 @@ fn check_key(key: &str) -> Result<(), ConfError> {
         return Err(ConfError::EmptyKey);
     }
     if key.len() > SparkConf::MAX_KEY_BYTES {
-        return Err(ConfError::KeyTooLong {
-            key: printable(key),
-        });
+        return Err(ConfError::KeyTooLong { key: printable(key) });
     }
-    match key
-        .chars()
-        .find(|c| c.is_whitespace() || c.is_control() || *c == '=')
-    {
-        Some(found) => Err(ConfError::InvalidKey {
-            key: printable(key),
-            found,
-        }),
+    match key.chars().find(|c| c.is_whitespace() || c.is_control() || *c == '=') {
+        Some(found) => Err(ConfError::InvalidKey { key: printable(key), found }),
         None => Ok(()),
     }
 }
@@ -299,11 +257,7 @@ fn check_key(key: &str) -> Result<(), ConfError> {
 /// `text` fit for a message: one line, and not the whole of something huge.
 fn printable(text: &str) -> String {
     const SHOWN_CHARS: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN_CHARS)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN_CHARS).is_some() {
         shown.push('…');
     }
@@ -392,34 +346,21 @@ mod tests {
 
     #[test]
     fn limits_name_the_key_that_does_not_fit() {
-        let mut conf =
-            SparkConf::from_entries((0..SparkConf::MAX_ENTRIES).map(|i| (format!("k{i}"), "")))
-                .unwrap();
+        let mut conf = SparkConf::from_entries((0..SparkConf::MAX_ENTRIES).map(|i| (format!("k{i}"), ""))).unwrap();
         assert_eq!(conf.set("k0", "again"), Ok(()));
-        assert_eq!(
-            conf.set("new", ""),
-            Err(ConfError::TooManyEntries { key: "new".into() })
-        );
+        assert_eq!(conf.set("new", ""), Err(ConfError::TooManyEntries { key: "new".into() }));
 
         let mut conf = SparkConf::new();
         let almost_all = "x".repeat(SparkConf::MAX_TOTAL_BYTES - 20);
         assert_eq!(conf.set("big", &almost_all), Ok(()));
-        assert_eq!(
-            conf.set("other", "0123456789abcdef"),
-            Err(ConfError::TooLarge {
-                key: "other".into()
-            })
-        );
+        assert_eq!(conf.set("other", "0123456789abcdef"), Err(ConfError::TooLarge { key: "other".into() }));
         assert_eq!(conf.set("big", "small"), Ok(()));
         assert_eq!(conf.set("other", &almost_all), Ok(()));
         assert_eq!(conf.remove("other"), Some(almost_all));
         assert_eq!(conf.total_bytes, "bigsmall".len());
 
         let long = "k".repeat(SparkConf::MAX_KEY_BYTES + 1);
-        assert!(matches!(
-            conf.set(long, ""),
-            Err(ConfError::KeyTooLong { .. })
-        ));
+        assert!(matches!(conf.set(long, ""), Err(ConfError::KeyTooLong { .. })));
     }
 
     #[test]
@@ -470,9 +411,7 @@ mod tests {
 
     #[test]
     fn the_user_wins_over_the_installation() {
-        let defaults =
-            SparkConf::from_properties("spark.master local[4]\nspark.ui.enabled  false \nother=1")
-                .unwrap();
+        let defaults = SparkConf::from_properties("spark.master local[4]\nspark.ui.enabled  false \nother=1").unwrap();
         let user = SparkConf::from_entries([("spark.master", "yarn")]).unwrap();
         let merged = merge_defaults(&defaults, &user).unwrap();
         expect![[r#"
@@ -487,14 +426,8 @@ mod tests {
     #[test]
     fn serde_reads_a_map_and_checks_it() {
         let conf: SparkConf = serde_json::from_str(r#"{"spark.b":"2","spark.a":"1"}"#).unwrap();
-        assert_eq!(
-            serde_json::to_string(&conf).unwrap(),
-            r#"{"spark.a":"1","spark.b":"2"}"#
-        );
-        let refused = serde_json::from_str::<SparkConf>(r#"{"a b":"1"}"#)
-            .unwrap_err()
-            .to_string();
-        expect!["conf key `a b` contains ' ', which no key may at line 1 column 11"]
-            .assert_eq(&refused);
+        assert_eq!(serde_json::to_string(&conf).unwrap(), r#"{"spark.a":"1","spark.b":"2"}"#);
+        let refused = serde_json::from_str::<SparkConf>(r#"{"a b":"1"}"#).unwrap_err().to_string();
+        expect!["conf key `a b` contains ' ', which no key may at line 1 column 11"].assert_eq(&refused);
     }
 }

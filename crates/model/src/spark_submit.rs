@@ -89,11 +89,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(option: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            option: option.into(),
-            what: what.into(),
-            fix: fix.into(),
-        }
+        Self { option: option.into(), what: what.into(), fix: fix.into() }
     }
 
     fn from_conf_error(option: &str, error: &ConfError) -> Self {
@@ -167,9 +163,7 @@ impl SparkSubmit {
         let Action::Submit(program) = &self.action else {
             return given;
         };
-        given
-            .or(program.class_name.as_deref())
-            .or_else(|| program.resource.trim_end_matches('/').rsplit('/').next())
+        given.or(program.class_name.as_deref()).or_else(|| program.resource.trim_end_matches('/').rsplit('/').next())
     }
 
     /// What can be known to be wrong without reading a file.
@@ -235,16 +229,10 @@ impl Reader {
                 return;
             };
             match option.takes {
-                Takes::Value(recipient) => {
-                    match inline_value.or_else(|| rest.next().map(String::as_str)) {
-                        Some(value) => self.value(option.name, recipient, value),
-                        None => self.problem(
-                            option.name,
-                            "has no value",
-                            format!("write {} VALUE", option.name),
-                        ),
-                    }
-                }
+                Takes::Value(recipient) => match inline_value.or_else(|| rest.next().map(String::as_str)) {
+                    Some(value) => self.value(option.name, recipient, value),
+                    None => self.problem(option.name, "has no value", format!("write {} VALUE", option.name)),
+                },
                 Takes::Nothing if inline_value.is_some() => {
                     self.problem(
                         option.name,
@@ -269,8 +257,8 @@ impl Reader {
                 }
             }
             Recipient::Assignment => {
-                let set = spark_conf::parse_assignment(&value)
-                    .and_then(|(key, value)| self.assignments.set(key, value));
+                let set =
+                    spark_conf::parse_assignment(&value).and_then(|(key, value)| self.assignments.set(key, value));
                 if let Err(error) = set {
                     self.problems.push(Problem::from_conf_error(name, &error));
                 }
@@ -291,21 +279,13 @@ impl Reader {
             options::VERBOSE => self.verbose = true,
             options::LOAD_SPARK_DEFAULTS => self.load_spark_defaults = true,
             options::SUPERVISE => self.value(name, Recipient::Key(keys::SUPERVISE), "true"),
-            _ => self.problem(
-                name,
-                "is what Spark's own scripts pass to end with the usage",
-                "use --help",
-            ),
+            _ => self.problem(name, "is what Spark's own scripts pass to end with the usage", "use --help"),
         }
     }
 
     fn administer(&mut self, name: &'static str, action: Action) {
         if self.action.is_some() {
-            self.problem(
-                name,
-                "comes after another --kill or --status",
-                "ask for one submission at a time",
-            );
+            self.problem(name, "comes after another --kill or --status", "ask for one submission at a time");
         }
         self.action = Some(action);
     }
@@ -319,11 +299,7 @@ impl Reader {
         };
         if options::find(name).is_some() {
             let fix = format!("write the value as an argument of its own, {name} VALUE");
-            return self.problem(
-                name,
-                "has nothing behind its `=`, or more than one line",
-                fix,
-            );
+            return self.problem(name, "has nothing behind its `=`, or more than one line", fix);
         }
         let nearest = options::nearest(name);
         let fix = match nearest {
@@ -332,10 +308,7 @@ impl Reader {
         };
         self.problem(name, "is no option of spark-submit", fix);
         let expects_value = nearest.is_some_and(|option| matches!(option.takes, Takes::Value(_)));
-        let next_is_value = rest
-            .as_slice()
-            .first()
-            .is_some_and(|next| !next.starts_with('-'));
+        let next_is_value = rest.as_slice().first().is_some_and(|next| !next.starts_with('-'));
         if expects_value && !has_equals && next_is_value {
             rest.next();
         }
@@ -347,19 +320,11 @@ impl Reader {
 
     fn finish(mut self) -> Result<SparkSubmit, Vec<Problem>> {
         let action = self.take_action();
-        let conf = self
-            .assignments
-            .overlay(&self.flags)
-            .unwrap_or_else(|error| {
-                self.problems
-                    .push(Problem::from_conf_error("--conf", &error));
-                SparkConf::new()
-            });
-        self.problems.extend(check::problems(
-            action.as_ref(),
-            &conf,
-            self.proxy_user.as_deref(),
-        ));
+        let conf = self.assignments.overlay(&self.flags).unwrap_or_else(|error| {
+            self.problems.push(Problem::from_conf_error("--conf", &error));
+            SparkConf::new()
+        });
+        self.problems.extend(check::problems(action.as_ref(), &conf, self.proxy_user.as_deref()));
         match action {
             Some(action) if self.problems.is_empty() => Ok(SparkSubmit {
                 action,
@@ -380,19 +345,11 @@ impl Reader {
             return Some(action);
         }
         let Some(resource) = self.resource.take() else {
-            self.problem(
-                check::PROGRAM,
-                "is missing",
-                "name a JAR, Python or R file behind the options",
-            );
+            self.problem(check::PROGRAM, "is missing", "name a JAR, Python or R file behind the options");
             return None;
         };
         let args = std::mem::take(&mut self.args);
-        Some(Action::Submit(Program {
-            resource,
-            class_name: self.class_name.take(),
-            args,
-        }))
+        Some(Action::Submit(Program { resource, class_name: self.class_name.take(), args }))
     }
 }
 
@@ -401,10 +358,7 @@ fn split_inline_value(argument: &str) -> (&str, Option<&str>) {
     const LINE_ENDS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
     match argument.split_once('=') {
         Some((name, value))
-            if name.len() > 2
-                && name.starts_with("--")
-                && !value.is_empty()
-                && !value.contains(LINE_ENDS) =>
+            if name.len() > 2 && name.starts_with("--") && !value.is_empty() && !value.contains(LINE_ENDS) =>
         {
             (name, Some(value))
         }

@@ -12,9 +12,7 @@ use std::path::Path;
 
 /// Splits at blanks; `_` stands for a blank inside an argument.
 fn words(line: &str) -> Vec<String> {
-    line.split_whitespace()
-        .map(|word| word.replace('_', " "))
-        .collect()
+    line.split_whitespace().map(|word| word.replace('_', " ")).collect()
 }
 
 fn parse(line: &str) -> SparkSubmit {
@@ -24,46 +22,27 @@ fn parse(line: &str) -> SparkSubmit {
 fn check(line: &str, expected: &Expect) {
     expected.assert_eq(&match spark_submit::parse(&words(line)) {
         Ok(submit) => show(&submit),
-        Err(problems) => problems.iter().fold(String::new(), |text, problem| {
-            text + &format!("{problem}\n")
-        }),
+        Err(problems) => problems.iter().fold(String::new(), |text, problem| text + &format!("{problem}\n")),
     });
 }
 
 fn show(submit: &SparkSubmit) -> String {
     let mut text = match &submit.action {
         Action::Submit(program) => {
-            format!(
-                "run {} class {:?} args {:?}\n",
-                program.resource, program.class_name, program.args
-            )
+            format!("run {} class {:?} args {:?}\n", program.resource, program.class_name, program.args)
         }
         other => format!("{other:?}\n"),
     };
     for (key, value) in submit.conf.iter() {
         writeln!(text, "{key}={value}").unwrap();
     }
-    for file in submit
-        .properties_file
-        .iter()
-        .chain(&submit.extra_properties_files)
-    {
+    for file in submit.properties_file.iter().chain(&submit.extra_properties_files) {
         writeln!(text, "file {file}").unwrap();
     }
-    for (word, set) in [
-        ("verbose", submit.verbose),
-        ("spark-defaults.conf", submit.load_spark_defaults),
-    ] {
-        text.push_str(&if set {
-            format!("{word}\n")
-        } else {
-            String::new()
-        });
+    for (word, set) in [("verbose", submit.verbose), ("spark-defaults.conf", submit.load_spark_defaults)] {
+        text.push_str(&if set { format!("{word}\n") } else { String::new() });
     }
-    submit
-        .proxy_user
-        .iter()
-        .for_each(|user| writeln!(text, "as {user}").unwrap());
+    submit.proxy_user.iter().for_each(|user| writeln!(text, "as {user}").unwrap());
     text
 }
 
@@ -288,8 +267,7 @@ fn shells_are_refused_by_name() {
 #[test]
 fn properties_files_fill_the_gaps() {
     let mut submit = parse("--properties-file p --master yarn app.py");
-    let properties =
-        SparkConf::from_properties("spark.master local\nspark.executor.cores 0").unwrap();
+    let properties = SparkConf::from_properties("spark.master local\nspark.executor.cores 0").unwrap();
     submit.fill_in(&properties).unwrap();
     assert!(!submit.uses_installation_defaults());
     let problems: Vec<String> = submit.check().iter().map(ToString::to_string).collect();
@@ -298,7 +276,8 @@ fn properties_files_fill_the_gaps() {
         spark.executor.cores=0
         spark.master=yarn
         file p
-        --executor-cores (spark.executor.cores): `0` is no whole number above 0; write a number such as 2"#]].assert_eq(&format!("{}{}", show(&submit), problems.join("\n")));
+        --executor-cores (spark.executor.cores): `0` is no whole number above 0; write a number such as 2"#]]
+    .assert_eq(&format!("{}{}", show(&submit), problems.join("\n")));
 }
 
 #[test]
@@ -335,15 +314,8 @@ fn paths_start_where_they_were_typed() {
 
 #[test]
 fn the_command_line_holds_no_configuration() {
-    let submit = parse(
-        "--class a.B --proxy-user bob --supervise -v --conf spark.secret=s app.jar --conf x_y",
-    );
-    let arguments = submit
-        .to_command_line(
-            Path::new("/spark/bin/spark-submit"),
-            Path::new("/run/7/conf"),
-        )
-        .unwrap();
+    let submit = parse("--class a.B --proxy-user bob --supervise -v --conf spark.secret=s app.jar --conf x_y");
+    let arguments = submit.to_command_line(Path::new("/spark/bin/spark-submit"), Path::new("/run/7/conf")).unwrap();
     expect![[r#"["/spark/bin/spark-submit", "--properties-file", "/run/7/conf", "--class", "a.B", "--proxy-user", "bob", "--supervise", "--verbose", "app.jar", "--conf", "x y"]"#]].assert_eq(&format!("{arguments:?}"));
 }
 
@@ -354,11 +326,7 @@ fn programs_that_spark_submit_would_misread_are_refused() {
         ("", None, ""),
         ("pyspark-shell", None, ""),
         ("a\0.py", None, ""),
-        (
-            "a.jar",
-            Some("org.apache.spark.sql.hive.thriftserver.SparkSQLCLIDriver"),
-            "",
-        ),
+        ("a.jar", Some("org.apache.spark.sql.hive.thriftserver.SparkSQLCLIDriver"), ""),
         ("a.jar", None, "\0"),
     ] {
         let line = CommandLine {

@@ -131,7 +131,11 @@ pub struct UnknownRun(String);
 
 impl fmt::Display for UnknownRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not the name of a run; one is SCENARIO:SEED:FAULT@EFFECT or SCENARIO:SEED:random@PERMILLE", self.0)
+        write!(
+            f,
+            "`{}` is not the name of a run; one is SCENARIO:SEED:FAULT@EFFECT or SCENARIO:SEED:random@PERMILLE",
+            self.0
+        )
     }
 }
 

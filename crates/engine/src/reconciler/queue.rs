@@ -255,7 +255,8 @@ impl Reconciler {
         if let Some(attempt) = application.current_attempt() {
             self.by_attempt.insert(attempt.id, id);
         }
-        let could_start = application.state == State::Accepted && !is_due(&application, now) && application.ready_at <= now;
+        let could_start =
+            application.state == State::Accepted && !is_due(&application, now) && application.ready_at <= now;
         let has_place = could_start && self.places_free() > 0;
         self.tasks.insert(id, Task::new(application, has_place, reload));
         self.advance(id, now);

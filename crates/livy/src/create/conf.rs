@@ -52,10 +52,7 @@ pub fn to_conf(batch: &CreateBatch) -> BTreeMap<String, String> {
     }
     for (key, field) in FILE_LISTS {
         let from_conf = conf.remove(key).unwrap_or_default();
-        let from_field = field(batch)
-            .iter()
-            .map(String::as_str)
-            .filter(|file| !file.is_empty());
+        let from_field = field(batch).iter().map(String::as_str).filter(|file| !file.is_empty());
         let files: Vec<&str> = from_field.chain(split_list(&from_conf)).collect();
         if !files.is_empty() {
             conf.insert(key.to_owned(), files.join(","));

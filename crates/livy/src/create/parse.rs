@@ -13,8 +13,7 @@ use crate::{Rejection, java_int};
 
 const REQUEST: &str = "org.apache.livy.server.batch.CreateBatchRequest";
 const LIST: &str = "scala.collection.immutable.List<java.lang.String>";
-const LIST_BUILDER: &str =
-    "com.fasterxml.jackson.module.scala.deser.GenericFactoryDeserializerResolver$BuilderWrapper";
+const LIST_BUILDER: &str = "com.fasterxml.jackson.module.scala.deser.GenericFactoryDeserializerResolver$BuilderWrapper";
 const MAP: &str = "scala.collection.immutable.Map<java.lang.String,java.lang.String>";
 const MAP_BUILDER: &str =
     "com.fasterxml.jackson.module.scala.deser.GenericMapFactoryDeserializerResolver$BuilderWrapper";
@@ -42,14 +41,8 @@ const FIELDS: [&str; 16] = [
 
 /// Reads the body of `POST /batches`. Bodies are limited in size by the caller.
 pub fn parse(body: &[u8]) -> std::result::Result<CreateBatch, Rejection> {
-    let mut parser = Parser {
-        reader: Reader::new(body),
-        batch: CreateBatch::default(),
-        doubts: IndexMap::new(),
-    };
-    parser
-        .request()
-        .map_err(|error| Rejection::malformed(error.to_string()))?;
+    let mut parser = Parser { reader: Reader::new(body), batch: CreateBatch::default(), doubts: IndexMap::new() };
+    parser.request().map_err(|error| Rejection::malformed(error.to_string()))?;
     match parser.doubts.into_values().next() {
         Some(reason) => Err(Rejection::rejected(reason)),
         None => Ok(parser.batch),
@@ -66,10 +59,7 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn request(&mut self) -> Result<()> {
         match self.reader.root()? {
-            None => Err(JsonError::new(
-                "No content to map due to end-of-input",
-                Location::NOWHERE,
-            )),
+            None => Err(JsonError::new("No content to map due to end-of-input", Location::NOWHERE)),
             Some(Token::StartObject) => self.fields(),
             Some(Token::Null) => {
                 self.doubt("", "the body must be a JSON object, not null".to_owned());
@@ -92,25 +82,19 @@ impl Parser<'_> {
                 }
                 text => ("String", format!("String value ('{text}')")),
             },
-            Token::Integer(text) if text.parse::<i32>().is_ok() => {
-                ("int/Int", format!("Number value ({text})"))
-            }
+            Token::Integer(text) if text.parse::<i32>().is_ok() => ("int/Int", format!("Number value ({text})")),
             Token::Integer(text) => ("long/Long", format!("Number value ({text})")),
             Token::Float(text) => ("double/Double", format!("Number value ({text})")),
             Token::Bool(value) => ("boolean/Boolean", format!("boolean value ({value})")),
             other => return Err(wrong_shape(REQUEST, &other, at)),
         };
-        Err(JsonError::new(
-            no_constructor(REQUEST, constructor, &value),
-            at,
-        ))
+        Err(JsonError::new(no_constructor(REQUEST, constructor, &value), at))
     }
 
     fn fields(&mut self) -> Result<()> {
         while let Some((name, token)) = self.reader.next_field()? {
             self.doubts.shift_remove(&name);
-            self.field(&name, token)
-                .map_err(|error| error.within(reference(REQUEST, &name)))?;
+            self.field(&name, token).map_err(|error| error.within(reference(REQUEST, &name)))?;
         }
         Ok(())
     }
@@ -139,10 +123,7 @@ impl Parser<'_> {
     }
 
     fn unknown_field(&self, name: &str) -> JsonError {
-        let (count, known) = (
-            FIELDS.len(),
-            FIELDS.map(|field| format!("\"{field}\"")).join(", "),
-        );
+        let (count, known) = (FIELDS.len(), FIELDS.map(|field| format!("\"{field}\"")).join(", "));
         let message = format!(
             "Unrecognized field \"{name}\" (class {REQUEST}), not marked as ignorable \
              ({count} known properties: {known}])"
@@ -173,14 +154,7 @@ impl Parser<'_> {
             }
         };
         if read.is_none() {
-            self.doubt(
-                name,
-                format!(
-                    "{name} must be an integer between {} and {}",
-                    i32::MIN,
-                    i32::MAX
-                ),
-            );
+            self.doubt(name, format!("{name} must be an integer between {} and {}", i32::MIN, i32::MAX));
         }
         Ok(read)
     }
@@ -197,9 +171,7 @@ impl Parser<'_> {
         let mut list = Vec::new();
         while let Some(token) = self.reader.next_element()? {
             let index = list.len();
-            let element = self
-                .text(token)
-                .map_err(|error| error.within(format!("{LIST_BUILDER}[{index}]")))?;
+            let element = self.text(token).map_err(|error| error.within(format!("{LIST_BUILDER}[{index}]")))?;
             if element.is_none() {
                 self.doubt(name, format!("{name} must not contain null"));
             }
@@ -218,18 +190,13 @@ impl Parser<'_> {
             }
             Token::String => {
                 let value = format!("String value ('{}')", self.reader.text()?);
-                return Err(JsonError::new(
-                    no_constructor("scala.collection.immutable.Map", "String", &value),
-                    at,
-                ));
+                return Err(JsonError::new(no_constructor("scala.collection.immutable.Map", "String", &value), at));
             }
             other => return Err(wrong_shape(MAP, other, at)),
         }
         let mut map = IndexMap::new();
         while let Some((key, token)) = self.reader.next_field()? {
-            let value = self
-                .text(token)
-                .map_err(|error| error.within(reference(MAP_BUILDER, &key)))?;
+            let value = self.text(token).map_err(|error| error.within(reference(MAP_BUILDER, &key)))?;
             map.insert(key, value);
         }
         Ok(map)
@@ -262,10 +229,5 @@ fn wrong_shape(wanted: &str, token: &Token, at: Location) -> JsonError {
         Token::Bool(false) => ("Boolean value", "VALUE_FALSE"),
         Token::Null => ("Null value", "VALUE_NULL"),
     };
-    JsonError::new(
-        format!(
-            "Cannot deserialize value of type `{wanted}` from {shape} (token `JsonToken.{token}`)"
-        ),
-        at,
-    )
+    JsonError::new(format!("Cannot deserialize value of type `{wanted}` from {shape} (token `JsonToken.{token}`)"), at)
 }

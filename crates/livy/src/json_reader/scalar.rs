@@ -62,9 +62,7 @@ impl Reader<'_> {
         let start = self.next - 1;
         let mut first = self.input[start];
         if first == b'-' {
-            first = self
-                .take()
-                .ok_or_else(|| self.end_of_input(" in a Number value"))?;
+            first = self.take().ok_or_else(|| self.end_of_input(" in a Number value"))?;
             if !first.is_ascii_digit() {
                 let hint = "expected digit (0-9) to follow minus sign, for valid numeric value";
                 return Err(self.unexpected(char::from(first), hint));
@@ -79,16 +77,10 @@ impl Reader<'_> {
         self.end_number()?;
         let length = self.next - start;
         if length > NUMBER_MAX {
-            return Err(self.error(format!(
-                "Number length ({length}) exceeds the maximum length ({NUMBER_MAX})"
-            )));
+            return Err(self.error(format!("Number length ({length}) exceeds the maximum length ({NUMBER_MAX})")));
         }
         let text = String::from_utf8_lossy(&self.input[start..self.next]).into_owned();
-        Ok(if fraction || exponent {
-            Token::Float(text)
-        } else {
-            Token::Integer(text)
-        })
+        Ok(if fraction || exponent { Token::Float(text) } else { Token::Integer(text) })
     }
 
     fn digits(&mut self) -> usize {
@@ -125,9 +117,7 @@ impl Reader<'_> {
             None => Err(self.end_of_input(" in a Number value")),
             Some(byte) => {
                 let shown = describe(char::from(byte));
-                Err(self.error(format!(
-                    "Unexpected character ({shown}) in numeric value: {complaint}"
-                )))
+                Err(self.error(format!("Unexpected character ({shown}) in numeric value: {complaint}")))
             }
         }
     }
@@ -137,10 +127,7 @@ impl Reader<'_> {
         match self.peek() {
             Some(byte) if self.kind() == Kind::Root && !byte.is_ascii_whitespace() => {
                 self.next += 1;
-                Err(self.unexpected(
-                    char::from(byte),
-                    "Expected space separating root-level values",
-                ))
+                Err(self.unexpected(char::from(byte), "Expected space separating root-level values"))
             }
             _ => Ok(()),
         }
@@ -190,9 +177,7 @@ impl Reader<'_> {
                 break;
             }
         }
-        self.error(format!(
-            "Unrecognized token '{word}': was expecting {VALUES}"
-        ))
+        self.error(format!("Unrecognized token '{word}': was expecting {VALUES}"))
     }
 
     /// A text whose opening quote was read.
@@ -202,9 +187,7 @@ impl Reader<'_> {
             self.plain_text(&mut text)?;
             if text.len() > TEXT_MAX {
                 let length = text.len();
-                return Err(self.error(format!(
-                    "String length ({length}) exceeds the maximum length ({TEXT_MAX})"
-                )));
+                return Err(self.error(format!("String length ({length}) exceeds the maximum length ({TEXT_MAX})")));
             }
             match self.take() {
                 Some(b'"') => return Ok(text),
@@ -236,9 +219,7 @@ impl Reader<'_> {
 
     /// The character of an escape whose backslash was read.
     fn escaped(&mut self) -> Result<char> {
-        let byte = self
-            .take()
-            .ok_or_else(|| self.end_of_input(" in character escape sequence"))?;
+        let byte = self.take().ok_or_else(|| self.end_of_input(" in character escape sequence"))?;
         Ok(match byte {
             b'"' | b'/' | b'\\' => char::from(byte),
             b'b' => '\u{8}',
@@ -249,9 +230,7 @@ impl Reader<'_> {
             b'u' => return self.unicode_escape(),
             other => {
                 let found = self.decode_for_error(other)?;
-                return Err(
-                    self.error(format!("Unrecognized character escape {}", describe(found)))
-                );
+                return Err(self.error(format!("Unrecognized character escape {}", describe(found))));
             }
         })
     }
@@ -268,21 +247,15 @@ impl Reader<'_> {
         }
         match char::decode_utf16(units).next() {
             Some(Ok(decoded)) => Ok(decoded),
-            _ => Err(self.error(format!(
-                "Unpaired surrogate \\u{unit:04X} in character escape sequence"
-            ))),
+            _ => Err(self.error(format!("Unpaired surrogate \\u{unit:04X} in character escape sequence"))),
         }
     }
 
     fn code_unit(&mut self) -> Result<u16> {
         let mut unit = 0;
         for _ in 0..4 {
-            let byte = self
-                .take()
-                .ok_or_else(|| self.end_of_input(" in character escape sequence"))?;
-            let digit = char::from(byte)
-                .to_digit(16)
-                .and_then(|digit| u16::try_from(digit).ok());
+            let byte = self.take().ok_or_else(|| self.end_of_input(" in character escape sequence"))?;
+            let digit = char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok());
             let Some(digit) = digit else {
                 let hint = "expected a hex-digit for character escape sequence";
                 return Err(self.unexpected(char::from(byte), hint));
@@ -295,6 +268,5 @@ impl Reader<'_> {
 
 /// Java's idea of a character that can stand in an identifier.
 fn is_word_part(found: char) -> bool {
-    found.is_alphanumeric()
-        || matches!(found, '_' | '$' | '\u{0}'..='\u{8}' | '\u{e}'..='\u{1b}' | '\u{7f}'..='\u{9f}')
+    found.is_alphanumeric() || matches!(found, '_' | '$' | '\u{0}'..='\u{8}' | '\u{e}'..='\u{1b}' | '\u{7f}'..='\u{9f}')
 }

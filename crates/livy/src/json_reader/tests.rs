@@ -4,9 +4,7 @@ use proptest::prelude::*;
 /// Reads a whole body and returns the complaint, without its source description.
 fn complaint(body: &[u8]) -> Option<String> {
     let mut reader = Reader::new(body);
-    let read = reader
-        .root()
-        .and_then(|token| token.map_or(Ok(()), |token| reader.skip(&token)));
+    let read = reader.root().and_then(|token| token.map_or(Ok(()), |token| reader.skip(&token)));
     let shown = read.err()?.to_string();
     Some(shown.replace("Source: (org.eclipse.jetty.server.HttpInputOverHTTP); ", ""))
 }
@@ -20,22 +18,14 @@ fn check(body: &str, (line, column): (usize, usize), words: &str) {
 #[test]
 fn complaints_have_jacksons_words_and_places() {
     let values = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
-    check(
-        "[1,]",
-        (1, 5),
-        "Unexpected character (']' (code 93)): expected a value",
-    );
+    check("[1,]", (1, 5), "Unexpected character (']' (code 93)): expected a value");
     check(
         "[1 2]",
         (1, 5),
         "Unexpected character ('2' (code 50)): was expecting comma to separate \
          Array entries",
     );
-    check(
-        "{\"a\"\n:}",
-        (2, 3),
-        "Unexpected character ('}' (code 125)): expected a value",
-    );
+    check("{\"a\"\n:}", (2, 3), "Unexpected character ('}' (code 125)): expected a value");
     check(
         "{\"a\" 1}",
         (1, 7),
@@ -54,38 +44,22 @@ fn complaints_have_jacksons_words_and_places() {
         "Unexpected close marker ']': expected '}' (for root starting at [line: 1, \
          column: 0])",
     );
-    check(
-        "[\"a",
-        (1, 4),
-        "Unexpected end-of-input: was expecting closing quote for a string value",
-    );
+    check("[\"a", (1, 4), "Unexpected end-of-input: was expecting closing quote for a string value");
     check(
         "[\"a\nb\"]",
         (1, 5),
         "Illegal unquoted character ((CTRL-CHAR, code 10)): has to be escaped using \
          backslash to be included in string value",
     );
-    check(
-        "[\"\\x\"]",
-        (1, 5),
-        "Unrecognized character escape 'x' (code 120)",
-    );
+    check("[\"\\x\"]", (1, 5), "Unrecognized character escape 'x' (code 120)");
     check(
         "[\"\\u00g0\"]",
         (1, 8),
         "Unexpected character ('g' (code 103)): expected a hex-digit for character \
          escape sequence",
     );
-    check(
-        "[\"\\ud83d\"]",
-        (1, 9),
-        "Unpaired surrogate \\uD83D in character escape sequence",
-    );
-    check(
-        "[01]",
-        (1, 3),
-        "Invalid numeric value: Leading zeroes not allowed",
-    );
+    check("[\"\\ud83d\"]", (1, 9), "Unpaired surrogate \\uD83D in character escape sequence");
+    check("[01]", (1, 3), "Invalid numeric value: Leading zeroes not allowed");
     check(
         "[-x]",
         (1, 4),
@@ -98,21 +72,9 @@ fn complaints_have_jacksons_words_and_places() {
         "Unexpected character (']' (code 93)) in numeric value: Decimal point not \
          followed by a digit",
     );
-    check(
-        "[nulL]",
-        (1, 7),
-        &format!("Unrecognized token 'nulL': was expecting {values}"),
-    );
-    check(
-        "[truex]",
-        (1, 8),
-        &format!("Unrecognized token 'truex': was expecting {values}"),
-    );
-    check(
-        "[?]",
-        (1, 3),
-        &format!("Unexpected character ('?' (code 63)): expected a valid value {values}"),
-    );
+    check("[nulL]", (1, 7), &format!("Unrecognized token 'nulL': was expecting {values}"));
+    check("[truex]", (1, 8), &format!("Unrecognized token 'truex': was expecting {values}"));
+    check("[?]", (1, 3), &format!("Unexpected character ('?' (code 63)): expected a valid value {values}"));
     check(
         "\u{1}",
         (1, 2),
@@ -135,16 +97,11 @@ fn what_follows_the_value_is_not_looked_at() {
 
 #[test]
 fn nesting_ends_at_its_limit() {
-    assert_eq!(
-        complaint("[".repeat(1000).as_bytes()).map(|text| text.contains("close marker")),
-        Some(true)
-    );
+    assert_eq!(complaint("[".repeat(1000).as_bytes()).map(|text| text.contains("close marker")), Some(true));
     let deep = complaint("[".repeat(1001).as_bytes());
     assert_eq!(
         deep.as_deref(),
-        Some(
-            "Depth (1001) exceeds the maximum allowed nesting depth (1000)\n at [line: 1, column: 1002]"
-        )
+        Some("Depth (1001) exceeds the maximum allowed nesting depth (1000)\n at [line: 1, column: 1002]")
     );
 }
 

@@ -16,21 +16,13 @@ pub(crate) fn json(exchange: &Exchange) -> Value {
 }
 
 /// Status and bytes of what would be answered must be those recorded.
-pub(crate) fn assert_answer<T: Serialize + Debug>(
-    exchange: &Exchange,
-    answered: &Result<T, Rejection>,
-) {
+pub(crate) fn assert_answer<T: Serialize + Debug>(exchange: &Exchange, answered: &Result<T, Rejection>) {
     let (status, body) = match answered {
         Ok(view) => (200, to_json(view)),
         Err(rejection) => (rejection.status, rejection.body.to_bytes()),
     };
     let recorded = (exchange.status, exchange.body.clone().unwrap());
-    assert_eq!(
-        (status, String::from_utf8(body).unwrap()),
-        recorded,
-        "{}",
-        exchange.name()
-    );
+    assert_eq!((status, String::from_utf8(body).unwrap()), recorded, "{}", exchange.name());
 }
 
 /// A recorded answer read into its view and written again.
@@ -42,10 +34,7 @@ pub(crate) fn rewritten(body: &Value) -> Vec<u8> {
     } else if body.get("log").is_some() {
         to_json(&log(body))
     } else if body.get("state").is_some() {
-        to_json(&StateView {
-            id: id(body),
-            state: word(&body["state"]),
-        })
+        to_json(&StateView { id: id(body), state: word(&body["state"]) })
     } else if body.get("branch").is_some() {
         to_json(&version(body))
     } else {
@@ -57,12 +46,7 @@ pub(crate) fn list(body: &Value) -> BatchList {
     BatchList {
         from: body["from"].as_i64().unwrap().try_into().unwrap(),
         total: body["total"].as_u64().unwrap().try_into().unwrap(),
-        sessions: body["sessions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(batch)
-            .collect(),
+        sessions: body["sessions"].as_array().unwrap().iter().map(batch).collect(),
     }
 }
 
@@ -114,19 +98,11 @@ fn optional(value: &Value) -> Option<String> {
 }
 
 fn lines(body: &Value) -> Vec<String> {
-    body["log"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|line| optional(line).unwrap())
-        .collect()
+    body["log"].as_array().unwrap().iter().map(|line| optional(line).unwrap()).collect()
 }
 
 /// Every recorded word must be one that a state of the model has.
 fn word(recorded: &Value) -> &'static str {
     let words = State::ALL.map(state::word);
-    words
-        .into_iter()
-        .find(|word| Some(*word) == recorded.as_str())
-        .unwrap()
+    words.into_iter().find(|word| Some(*word) == recorded.as_str()).unwrap()
 }

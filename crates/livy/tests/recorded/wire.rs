@@ -35,19 +35,13 @@ impl Exchange {
         let target = text(&request["path"]).split('#').next().unwrap().to_owned();
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let headers = response["headers"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|pair| (text(&pair[0]), text(&pair[1])));
+        let headers = response["headers"].as_array().unwrap().iter().map(|pair| (text(&pair[0]), text(&pair[1])));
         Self {
             scenario: text(&value["scenario"]),
             step: value["step"].as_u64().unwrap(),
             method: text(&request["method"]),
             path: path.to_owned(),
-            query: pairs
-                .map(|(key, value)| (decoded(key), decoded(value)))
-                .collect(),
+            query: pairs.map(|(key, value)| (decoded(key), decoded(value))).collect(),
             status: response["status"].as_u64().unwrap().try_into().unwrap(),
             reason: text(&response["reason"]),
             headers: headers.collect(),
@@ -65,19 +59,11 @@ impl Exchange {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        livy::query::first(
-            self.query
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str())),
-            name,
-        )
+        livy::query::first(self.query.iter().map(|(key, value)| (key.as_str(), value.as_str())), name)
     }
 
     /// The path's segment that names a batch, decoded.
@@ -88,10 +74,7 @@ impl Exchange {
 
     /// The body as its reader saw it: cut to its length, out of its chunks, nothing of a form.
     pub(crate) fn request_body(&self) -> Vec<u8> {
-        let sent = match (
-            self.request["body"].as_str(),
-            self.request["body_b64"].as_str(),
-        ) {
+        let sent = match (self.request["body"].as_str(), self.request["body_b64"].as_str()) {
             (Some(text), _) => text.as_bytes().to_vec(),
             (None, Some(encoded)) => STANDARD.decode(encoded).unwrap(),
             (None, None) => Vec::new(),
@@ -102,10 +85,7 @@ impl Exchange {
         if self.request_header("Transfer-Encoding").is_some() {
             return first_chunk(&sent).to_vec();
         }
-        match self
-            .request_header("Content-Length")
-            .map(|length| length.parse::<usize>().unwrap())
-        {
+        match self.request_header("Content-Length").map(|length| length.parse::<usize>().unwrap()) {
             None => Vec::new(),
             // The length of a body with a placeholder is that of the original folder's name.
             Some(_) if String::from_utf8_lossy(&sent).contains(JOBS) => sent,
@@ -136,11 +116,7 @@ pub(crate) struct Difference {
 
 impl Difference {
     pub(crate) fn covers(&self, exchange: &Exchange) -> bool {
-        self.scenario == exchange.scenario
-            && self
-                .steps
-                .as_ref()
-                .is_some_and(|steps| steps.contains(&exchange.step))
+        self.scenario == exchange.scenario && self.steps.as_ref().is_some_and(|steps| steps.contains(&exchange.step))
     }
 }
 
@@ -161,27 +137,17 @@ pub(crate) fn exchanges() -> Vec<Exchange> {
 pub(crate) fn differences() -> Vec<Difference> {
     let text = fs::read_to_string(folder().join("differences.json")).unwrap();
     let list: Value = serde_json::from_str(&text).unwrap();
-    list["differences"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(difference)
-        .collect()
+    list["differences"].as_array().unwrap().iter().map(difference).collect()
 }
 
 fn difference(entry: &Value) -> Difference {
     for member in ["scenario", "what", "reason"] {
-        assert!(
-            entry[member].as_str().is_some_and(|text| !text.is_empty()),
-            "{member} missing in {entry}"
-        );
+        assert!(entry[member].as_str().is_some_and(|text| !text.is_empty()), "{member} missing in {entry}");
     }
     let instead = &entry["instead"];
     Difference {
         scenario: entry["scenario"].as_str().unwrap().to_owned(),
-        steps: entry["steps"]
-            .as_array()
-            .map(|steps| steps.iter().map(|step| step.as_u64().unwrap()).collect()),
+        steps: entry["steps"].as_array().map(|steps| steps.iter().map(|step| step.as_u64().unwrap()).collect()),
         by_contract: match entry["decided_by"].as_str() {
             Some("contract") => true,
             Some("gateway") => false,

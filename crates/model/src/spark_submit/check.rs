@@ -9,11 +9,7 @@ pub(super) const PROGRAM: &str = "program";
 
 /// What is wrong with an invocation. Without an action, which means the program is missing, the configuration is
 /// checked as for a submission, so that all problems are reported at once.
-pub(super) fn problems(
-    action: Option<&Action>,
-    conf: &SparkConf,
-    proxy_user: Option<&str>,
-) -> Vec<Problem> {
+pub(super) fn problems(action: Option<&Action>, conf: &SparkConf, proxy_user: Option<&str>) -> Vec<Problem> {
     let mut problems = Vec::new();
     match action {
         Some(Action::Help | Action::Version) => {}
@@ -29,24 +25,11 @@ pub(super) fn problems(
 
 fn check_program(program: &Program) -> Vec<Problem> {
     let resource = command_line::check_resource(&program.resource).err();
-    let class_name = program
-        .class_name
-        .as_deref()
-        .and_then(|class| command_line::check_class_name(class).err());
-    let resource = resource.map(|error| {
-        Problem::new(
-            PROGRAM,
-            error.to_string(),
-            "name a JAR, Python or R file behind the options",
-        )
-    });
-    let class_name = class_name.map(|error| {
-        Problem::new(
-            "--class",
-            error.to_string(),
-            "name the main class of your own program",
-        )
-    });
+    let class_name = program.class_name.as_deref().and_then(|class| command_line::check_class_name(class).err());
+    let resource = resource
+        .map(|error| Problem::new(PROGRAM, error.to_string(), "name a JAR, Python or R file behind the options"));
+    let class_name =
+        class_name.map(|error| Problem::new("--class", error.to_string(), "name the main class of your own program"));
     resource.into_iter().chain(class_name).collect()
 }
 
@@ -54,12 +37,9 @@ fn submission(conf: &SparkConf, proxy_user: Option<&str>) -> Vec<Problem> {
     let mut problems = Vec::new();
     problems.extend(cluster(conf));
     problems.extend(
-        [
-            ("--driver-memory", keys::DRIVER_MEMORY),
-            ("--executor-memory", keys::EXECUTOR_MEMORY),
-        ]
-        .into_iter()
-        .filter_map(|(option, key)| memory(conf, option, key)),
+        [("--driver-memory", keys::DRIVER_MEMORY), ("--executor-memory", keys::EXECUTOR_MEMORY)]
+            .into_iter()
+            .filter_map(|(option, key)| memory(conf, option, key)),
     );
     problems.extend(
         [
@@ -71,16 +51,10 @@ fn submission(conf: &SparkConf, proxy_user: Option<&str>) -> Vec<Problem> {
         .filter_map(|(option, key)| count(conf, option, key)),
     );
     // With dynamic allocation the number is only where Spark begins, and it may begin with none.
-    if !conf
-        .get("spark.dynamicAllocation.enabled")
-        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
-    {
+    if !conf.get("spark.dynamicAllocation.enabled").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         problems.extend(count(conf, "--num-executors", keys::EXECUTOR_INSTANCES));
     }
-    if conf
-        .get(keys::DRIVER_JAVA_OPTIONS)
-        .is_some_and(|options| options.contains("-Xmx"))
-    {
+    if conf.get(keys::DRIVER_JAVA_OPTIONS).is_some_and(|options| options.contains("-Xmx")) {
         problems.push(Problem::new(
             named("--driver-java-options", keys::DRIVER_JAVA_OPTIONS),
             "sets the heap with -Xmx, which Spark refuses",
@@ -88,11 +62,7 @@ fn submission(conf: &SparkConf, proxy_user: Option<&str>) -> Vec<Problem> {
         ));
     }
     if proxy_user.is_some() && conf.contains(keys::PRINCIPAL) {
-        problems.push(Problem::new(
-            "--proxy-user",
-            "can't stand beside --principal",
-            "use one of them",
-        ));
+        problems.push(Problem::new("--proxy-user", "can't stand beside --principal", "use one of them"));
     }
     problems
 }
@@ -102,11 +72,7 @@ fn cluster(conf: &SparkConf) -> Vec<Problem> {
     let mut problems = Vec::new();
     let master = conf.get(keys::MASTER).map(str::parse::<Master>);
     if let Some(Err(error)) = &master {
-        problems.push(Problem::new(
-            named("--master", keys::MASTER),
-            error.to_string(),
-            "correct it, or leave it out",
-        ));
+        problems.push(Problem::new(named("--master", keys::MASTER), error.to_string(), "correct it, or leave it out"));
     }
     let deploy_mode = conf.get(keys::DEPLOY_MODE).map(|mode| match mode {
         "client" => Ok(DeployMode::Client),
@@ -144,22 +110,14 @@ fn memory(conf: &SparkConf, option: &str, key: &str) -> Option<Problem> {
         Ok(_) => "is no memory at all".to_owned(),
         Err(error) => error.to_string(),
     };
-    Some(Problem::new(
-        named(option, key),
-        what,
-        "write a size such as 512m or 4g",
-    ))
+    Some(Problem::new(named(option, key), what, "write a size such as 512m or 4g"))
 }
 
 fn count(conf: &SparkConf, option: &str, key: &str) -> Option<Problem> {
     let value = conf.get(key)?;
     let positive = value.parse::<i32>().is_ok_and(|count| count > 0);
     (!positive).then(|| {
-        Problem::new(
-            named(option, key),
-            format!("`{value}` is no whole number above 0"),
-            "write a number such as 2",
-        )
+        Problem::new(named(option, key), format!("`{value}` is no whole number above 0"), "write a number such as 2")
     })
 }
 

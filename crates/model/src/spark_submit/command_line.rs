@@ -37,17 +37,13 @@ pub enum CommandLineError {
     #[error("the program's name is empty")]
     EmptyResource,
     /// spark-submit would take the program for one of its own options.
-    #[error(
-        "`{0}` begins with a dash, so spark-submit takes it for an option; write ./{0} for a file of that name"
-    )]
+    #[error("`{0}` begins with a dash, so spark-submit takes it for an option; write ./{0} for a file of that name")]
     ResourceIsOption(String),
     /// One of the words by which Spark's scripts start a shell.
     #[error("`{0}` is a shell, not a program to run to its end")]
     ShellResource(String),
     /// A class for which spark-submit reads options among the program's arguments too.
-    #[error(
-        "`{0}` is a shell or server of Spark's own, which mixes its arguments with spark-submit's options"
-    )]
+    #[error("`{0}` is a shell or server of Spark's own, which mixes its arguments with spark-submit's options")]
     ShellClass(String),
     /// No argument of a process can contain this character.
     #[error("{0} contains a NUL character")]
@@ -83,21 +79,12 @@ impl CommandLine<'_> {
     pub fn arguments(&self) -> Result<Vec<OsString>, CommandLineError> {
         check_resource(self.resource)?;
         self.class_name.map_or(Ok(()), check_class_name)?;
-        self.proxy_user
-            .map_or(Ok(()), |user| check_nul("the proxy user", user))?;
-        self.args
-            .iter()
-            .try_for_each(|argument| check_nul("an argument", argument))?;
+        self.proxy_user.map_or(Ok(()), |user| check_nul("the proxy user", user))?;
+        self.args.iter().try_for_each(|argument| check_nul("an argument", argument))?;
 
-        let mut arguments: Vec<OsString> = vec![
-            self.spark_submit.into(),
-            "--properties-file".into(),
-            self.properties_file.into(),
-        ];
-        for (option, value) in [
-            ("--class", self.class_name),
-            ("--proxy-user", self.proxy_user),
-        ] {
+        let mut arguments: Vec<OsString> =
+            vec![self.spark_submit.into(), "--properties-file".into(), self.properties_file.into()];
+        for (option, value) in [("--class", self.class_name), ("--proxy-user", self.proxy_user)] {
             if let Some(value) = value {
                 arguments.extend([option.into(), value.into()]);
             }
@@ -163,9 +150,5 @@ pub(super) fn check_class_name(class_name: &str) -> Result<(), CommandLineError>
 }
 
 fn check_nul(what: &'static str, text: &str) -> Result<(), CommandLineError> {
-    if text.contains('\0') {
-        Err(CommandLineError::Nul(what))
-    } else {
-        Ok(())
-    }
+    if text.contains('\0') { Err(CommandLineError::Nul(what)) } else { Ok(()) }
 }

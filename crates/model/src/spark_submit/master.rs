@@ -56,9 +56,7 @@ pub enum MasterError {
     #[error("master `{0}` is none of local[N], spark://HOST:PORT, yarn and k8s://URL")]
     Unknown(String),
     /// Something between the brackets of `local[…]` that isn't a positive number or `*`.
-    #[error(
-        "master `{0}` must be local, local[N], local[*] or local[N,MAX_FAILURES] with positive numbers"
-    )]
+    #[error("master `{0}` must be local, local[N], local[*] or local[N,MAX_FAILURES] with positive numbers")]
     Local(String),
     /// Not three positive numbers between the brackets.
     #[error("master `{0}` must be local-cluster[WORKERS,CORES,MEMORY_MIB] with positive numbers")]
@@ -85,10 +83,7 @@ impl FromStr for Master {
             local_cluster(arguments).ok_or_else(|| MasterError::LocalCluster(text.to_owned()))
         } else if let Some(arguments) = text.strip_prefix("local") {
             local(arguments).ok_or_else(|| MasterError::Local(text.to_owned()))
-        } else if text
-            .split_once("://")
-            .is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty())
-        {
+        } else if text.split_once("://").is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty()) {
             Ok(Self::Other(text.to_owned()))
         } else {
             Err(MasterError::Unknown(text.to_owned()))
@@ -98,10 +93,7 @@ impl FromStr for Master {
 
 fn local(arguments: &str) -> Option<Master> {
     if arguments.is_empty() {
-        return Some(Master::Local {
-            threads: LocalThreads::Count(1),
-            max_failures: None,
-        });
+        return Some(Master::Local { threads: LocalThreads::Count(1), max_failures: None });
     }
     let inside = bracketed(arguments)?;
     let (threads, max_failures) = match inside.split_once(',') {
@@ -112,16 +104,11 @@ fn local(arguments: &str) -> Option<Master> {
         "*" => LocalThreads::AllCores,
         count => LocalThreads::Count(positive(count)?),
     };
-    Some(Master::Local {
-        threads,
-        max_failures,
-    })
+    Some(Master::Local { threads, max_failures })
 }
 
 fn local_cluster(arguments: &str) -> Option<Master> {
-    let mut numbers = bracketed(arguments)?
-        .split(',')
-        .map(|number| positive(number.trim()));
+    let mut numbers = bracketed(arguments)?.split(',').map(|number| positive(number.trim()));
     let master = Master::LocalCluster {
         workers: numbers.next()??,
         cores_per_worker: numbers.next()??,
@@ -132,10 +119,7 @@ fn local_cluster(arguments: &str) -> Option<Master> {
 
 fn standalone(addresses: &str) -> Option<Master> {
     let addresses: Vec<String> = addresses.split(',').map(str::to_owned).collect();
-    addresses
-        .iter()
-        .all(|address| is_host_and_port(address))
-        .then_some(Master::Standalone { addresses })
+    addresses.iter().all(|address| is_host_and_port(address)).then_some(Master::Standalone { addresses })
 }
 
 fn kubernetes(url: &str) -> Option<Master> {
@@ -146,8 +130,7 @@ fn kubernetes(url: &str) -> Option<Master> {
     };
     let (_, address) = api_server.split_once("://")?;
     let names_host = !address.is_empty() && !address.starts_with(['/', ':', '?', '#']);
-    (names_host && !address.contains(char::is_whitespace))
-        .then_some(Master::Kubernetes { api_server })
+    (names_host && !address.contains(char::is_whitespace)).then_some(Master::Kubernetes { api_server })
 }
 
 fn bracketed(text: &str) -> Option<&str> {
@@ -156,11 +139,7 @@ fn bracketed(text: &str) -> Option<&str> {
 
 /// A number above zero in plain digits; `+1` is none.
 fn positive(text: &str) -> Option<u32> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|number| *number > 0)
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten().filter(|number| *number > 0)
 }
 
 fn is_host_and_port(address: &str) -> bool {
@@ -174,31 +153,16 @@ fn is_host_and_port(address: &str) -> bool {
 /// Whether `text` can stand before the colon of a URI.
 pub(super) fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
 impl fmt::Display for Master {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Local {
-                threads,
-                max_failures: None,
-            } => write!(f, "local[{threads}]"),
-            Self::Local {
-                threads,
-                max_failures: Some(failures),
-            } => write!(f, "local[{threads},{failures}]"),
-            Self::LocalCluster {
-                workers,
-                cores_per_worker,
-                memory_per_worker_mib,
-            } => {
-                write!(
-                    f,
-                    "local-cluster[{workers},{cores_per_worker},{memory_per_worker_mib}]"
-                )
+            Self::Local { threads, max_failures: None } => write!(f, "local[{threads}]"),
+            Self::Local { threads, max_failures: Some(failures) } => write!(f, "local[{threads},{failures}]"),
+            Self::LocalCluster { workers, cores_per_worker, memory_per_worker_mib } => {
+                write!(f, "local-cluster[{workers},{cores_per_worker},{memory_per_worker_mib}]")
             }
             Self::Standalone { addresses } => write!(f, "spark://{}", addresses.join(",")),
             Self::Yarn => f.write_str("yarn"),
@@ -236,12 +200,7 @@ mod tests {
     #[test]
     fn local_masters() {
         check(
-            &[
-                "local",
-                "local[*]",
-                "local[4, 3]",
-                "local-cluster[2, 1, 1024]",
-            ],
+            &["local", "local[*]", "local[4, 3]", "local-cluster[2, 1, 1024]"],
             &expect![[r#"
                 local[1] is Local { threads: Count(1), max_failures: None }
                 local[*] is Local { threads: AllCores, max_failures: None }
@@ -278,12 +237,7 @@ mod tests {
             "#]],
         );
         check(
-            &[
-                "k8s://https://10.0.0.1:6443",
-                "k8s://kubernetes.default.svc",
-                "k8s://",
-                "k8s://ftp://a",
-            ],
+            &["k8s://https://10.0.0.1:6443", "k8s://kubernetes.default.svc", "k8s://", "k8s://ftp://a"],
             &expect![[r#"
                 k8s://https://10.0.0.1:6443 is Kubernetes { api_server: "https://10.0.0.1:6443" }
                 k8s://https://kubernetes.default.svc is Kubernetes { api_server: "https://kubernetes.default.svc" }

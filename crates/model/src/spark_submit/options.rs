@@ -45,10 +45,7 @@ const OPTIONS: &[SubmitOption] = &[
     key("--deploy-mode", keys::DEPLOY_MODE),
     key("--driver-class-path", "spark.driver.extraClassPath"),
     key("--driver-cores", keys::DRIVER_CORES),
-    key(
-        "--driver-default-class-path",
-        "spark.driver.defaultExtraClassPath",
-    ),
+    key("--driver-default-class-path", "spark.driver.defaultExtraClassPath"),
     key("--driver-java-options", keys::DRIVER_JAVA_OPTIONS),
     key("--driver-library-path", "spark.driver.extraLibraryPath"),
     key("--driver-memory", keys::DRIVER_MEMORY),
@@ -69,46 +66,18 @@ const OPTIONS: &[SubmitOption] = &[
     key("--repositories", "spark.jars.repositories"),
     key("--total-executor-cores", keys::TOTAL_EXECUTOR_CORES),
     value("--class", Recipient::ClassName),
-    SubmitOption {
-        name: "--conf",
-        short: Some("-c"),
-        takes: Takes::Value(Recipient::Assignment),
-    },
+    SubmitOption { name: "--conf", short: Some("-c"), takes: Takes::Value(Recipient::Assignment) },
     value("--extra-properties-file", Recipient::ExtraPropertiesFile),
     value("--kill", Recipient::Kill),
     value("--properties-file", Recipient::PropertiesFile),
     value("--proxy-user", Recipient::ProxyUser),
     value("--status", Recipient::Status),
-    SubmitOption {
-        name: HELP,
-        short: Some("-h"),
-        takes: Takes::Nothing,
-    },
-    SubmitOption {
-        name: LOAD_SPARK_DEFAULTS,
-        short: None,
-        takes: Takes::Nothing,
-    },
-    SubmitOption {
-        name: SUPERVISE,
-        short: None,
-        takes: Takes::Nothing,
-    },
-    SubmitOption {
-        name: "--usage-error",
-        short: None,
-        takes: Takes::Nothing,
-    },
-    SubmitOption {
-        name: VERBOSE,
-        short: Some("-v"),
-        takes: Takes::Nothing,
-    },
-    SubmitOption {
-        name: VERSION,
-        short: None,
-        takes: Takes::Nothing,
-    },
+    SubmitOption { name: HELP, short: Some("-h"), takes: Takes::Nothing },
+    SubmitOption { name: LOAD_SPARK_DEFAULTS, short: None, takes: Takes::Nothing },
+    SubmitOption { name: SUPERVISE, short: None, takes: Takes::Nothing },
+    SubmitOption { name: "--usage-error", short: None, takes: Takes::Nothing },
+    SubmitOption { name: VERBOSE, short: Some("-v"), takes: Takes::Nothing },
+    SubmitOption { name: VERSION, short: None, takes: Takes::Nothing },
 ];
 
 const fn key(name: &'static str, key: &'static str) -> SubmitOption {
@@ -116,18 +85,12 @@ const fn key(name: &'static str, key: &'static str) -> SubmitOption {
 }
 
 const fn value(name: &'static str, recipient: Recipient) -> SubmitOption {
-    SubmitOption {
-        name,
-        short: None,
-        takes: Takes::Value(recipient),
-    }
+    SubmitOption { name, short: None, takes: Takes::Value(recipient) }
 }
 
 /// The option spelled `name`, long or short.
 pub(super) fn find(name: &str) -> Option<&'static SubmitOption> {
-    OPTIONS
-        .iter()
-        .find(|option| option.name == name || option.short == Some(name))
+    OPTIONS.iter().find(|option| option.name == name || option.short == Some(name))
 }
 
 /// The option that `name` is probably a misspelling of: the one with the fewest edits between them, if they are
@@ -135,12 +98,7 @@ pub(super) fn find(name: &str) -> Option<&'static SubmitOption> {
 pub(super) fn nearest(name: &str) -> Option<&'static SubmitOption> {
     // Beyond this a name is no misspelling, and comparing it would cost its length times that of every option.
     const LONGEST_CHARS: usize = 40;
-    let word: Vec<char> = name
-        .trim_start_matches('-')
-        .to_ascii_lowercase()
-        .chars()
-        .take(LONGEST_CHARS)
-        .collect();
+    let word: Vec<char> = name.trim_start_matches('-').to_ascii_lowercase().chars().take(LONGEST_CHARS).collect();
     OPTIONS
         .iter()
         .map(|option| (edits(&word, option.name.trim_start_matches('-')), option))
@@ -186,11 +144,7 @@ mod tests {
             ("-x", None),
             ("-", None),
         ] {
-            assert_eq!(
-                nearest(written).map(|option| option.name),
-                meant,
-                "{written}"
-            );
+            assert_eq!(nearest(written).map(|option| option.name), meant, "{written}");
         }
     }
 
@@ -198,10 +152,7 @@ mod tests {
     fn every_option_is_found_by_its_own_name() {
         for option in OPTIONS {
             assert_eq!(find(option.name).map(|found| found.name), Some(option.name));
-            assert_eq!(
-                nearest(option.name).map(|found| found.name),
-                Some(option.name)
-            );
+            assert_eq!(nearest(option.name).map(|found| found.name), Some(option.name));
         }
     }
 }

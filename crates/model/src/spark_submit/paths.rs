@@ -50,9 +50,7 @@ impl SparkSubmit {
     /// [`ResolvePathsError`] when `cwd` can't be the start of an absolute path in Spark's configuration.
     pub fn resolve_paths(&mut self, cwd: &Path) -> Result<(), ResolvePathsError> {
         let shown = || cwd.display().to_string();
-        let folder = cwd
-            .to_str()
-            .ok_or_else(|| ResolvePathsError::NotUtf8(shown()))?;
+        let folder = cwd.to_str().ok_or_else(|| ResolvePathsError::NotUtf8(shown()))?;
         if !folder.starts_with('/') {
             return Err(ResolvePathsError::NotAbsolute(shown()));
         }
@@ -62,11 +60,7 @@ impl SparkSubmit {
         {
             program.resource = absolute_uri(&program.resource, folder);
         }
-        for file in self
-            .properties_file
-            .iter_mut()
-            .chain(&mut self.extra_properties_files)
-        {
+        for file in self.properties_file.iter_mut().chain(&mut self.extra_properties_files) {
             *file = absolute_path(file, folder);
         }
         self.resolve_keys(&LIST_KEYS, |list| absolute_list(list, folder))?;
@@ -74,11 +68,7 @@ impl SparkSubmit {
         Ok(())
     }
 
-    fn resolve_keys(
-        &mut self,
-        keys: &[&str],
-        resolve: impl Fn(&str) -> String,
-    ) -> Result<(), ConfError> {
+    fn resolve_keys(&mut self, keys: &[&str], resolve: impl Fn(&str) -> String) -> Result<(), ConfError> {
         for key in keys {
             if let Some(resolved) = self.conf.get(key).map(&resolve) {
                 self.conf.set(*key, resolved)?;
@@ -89,14 +79,8 @@ impl SparkSubmit {
 }
 
 fn absolute_list(list: &str, folder: &str) -> String {
-    let entries = list
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty());
-    entries
-        .map(|entry| absolute_uri(entry, folder))
-        .collect::<Vec<_>>()
-        .join(",")
+    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    entries.map(|entry| absolute_uri(entry, folder)).collect::<Vec<_>>().join(",")
 }
 
 /// `path` from `folder`, for what Spark opens as a plain file.
@@ -115,11 +99,7 @@ fn absolute_uri(entry: &str, folder: &str) -> String {
     // Spark takes `#` for the start of a name and, in a list, a comma for its end. And an entry with a name must
     // be a valid URI as a whole, or Spark takes the name for a part of the file's.
     let named = relative.contains('#');
-    let plain = if named {
-        folder.chars().all(is_plain_in_uri)
-    } else {
-        !folder.contains(['#', ','])
-    };
+    let plain = if named { folder.chars().all(is_plain_in_uri) } else { !folder.contains(['#', ',']) };
     if plain {
         return format!("{folder}/{relative}");
     }
@@ -132,9 +112,7 @@ fn absolute_uri(entry: &str, folder: &str) -> String {
 
 /// `entry` without leading `./` if it is a relative path; `None` if it is absolute, a URI or empty.
 fn relative(entry: &str) -> Option<&str> {
-    let has_scheme = entry
-        .split_once(':')
-        .is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty());
+    let has_scheme = entry.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty());
     if entry.is_empty() || entry.starts_with('/') || has_scheme {
         return None;
     }
@@ -147,9 +125,7 @@ fn relative(entry: &str) -> Option<&str> {
 
 /// Whether a path with this character is the same text as a URI's path, and no end of an entry either.
 fn is_plain_in_uri(c: char) -> bool {
-    c.is_ascii_alphanumeric()
-        || "/-._~!$&'()*+;=:@".contains(c)
-        || (!c.is_ascii() && c.is_alphanumeric())
+    c.is_ascii_alphanumeric() || "/-._~!$&'()*+;=:@".contains(c) || (!c.is_ascii() && c.is_alphanumeric())
 }
 
 /// Percent-encodes a path for a URI, except for the characters of `kept`.
@@ -178,21 +154,9 @@ mod tests {
 
     #[test]
     fn relative_entries_start_from_the_folder() {
-        check(
-            "a.jar, ./lib/b.jar,../c.jar,",
-            "/home/u",
-            &expect!["/home/u/a.jar,/home/u/lib/b.jar,/home/u/../c.jar"],
-        );
-        check(
-            "libs/*.jar,data/part-[12]",
-            "/home/u",
-            &expect!["/home/u/libs/*.jar,/home/u/data/part-[12]"],
-        );
-        check(
-            "env.tar.gz#env,my file.txt",
-            "/home/u",
-            &expect!["/home/u/env.tar.gz#env,/home/u/my file.txt"],
-        );
+        check("a.jar, ./lib/b.jar,../c.jar,", "/home/u", &expect!["/home/u/a.jar,/home/u/lib/b.jar,/home/u/../c.jar"]);
+        check("libs/*.jar,data/part-[12]", "/home/u", &expect!["/home/u/libs/*.jar,/home/u/data/part-[12]"]);
+        check("env.tar.gz#env,my file.txt", "/home/u", &expect!["/home/u/env.tar.gz#env,/home/u/my file.txt"]);
         check("a.jar", "", &expect!["/a.jar"]);
     }
 
@@ -207,17 +171,9 @@ mod tests {
 
     #[test]
     fn folders_that_spark_would_misread_become_uris() {
-        check(
-            "a b%.jar",
-            "/home/x,y",
-            &expect!["file:///home/x%2Cy/a%20b%25.jar"],
-        );
+        check("a b%.jar", "/home/x,y", &expect!["file:///home/x%2Cy/a%20b%25.jar"]);
         check("a.jar", "/home/c#", &expect!["file:///home/c%23/a.jar"]);
-        check(
-            "env%20.zip#env",
-            "/home/a b",
-            &expect!["file:///home/a%20b/env%20.zip#env"],
-        );
+        check("env%20.zip#env", "/home/a b", &expect!["file:///home/a%20b/env%20.zip#env"]);
         check("plain.zip", "/home/a b", &expect!["/home/a b/plain.zip"]);
     }
 }

@@ -72,8 +72,12 @@ impl Drivers {
     /// Ends the drivers that are due; who must be told of which.
     pub(super) fn end_due(&mut self) -> Vec<(Caller, AttemptId, Observation)> {
         let now = self.now;
-        let due: Vec<AttemptId> =
-            self.attempts.iter().filter(|(_, it)| it.ends_at().is_some_and(|at| at <= now)).map(|(id, _)| *id).collect();
+        let due: Vec<AttemptId> = self
+            .attempts
+            .iter()
+            .filter(|(_, it)| it.ends_at().is_some_and(|at| at <= now))
+            .map(|(id, _)| *id)
+            .collect();
         let mut news = Vec::new();
         for id in due {
             if let Some(attempt) = self.attempts.get_mut(&id) {

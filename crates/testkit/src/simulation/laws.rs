@@ -9,9 +9,9 @@ use model::id::{ApplicationId, EventId, Shard};
 use model::state::{Exit, ReasonCode, State};
 use store::memory::MemoryStore;
 
+use super::Faults;
 use super::backend::{Drivers, Phase};
 use super::scenario::Wanted;
-use super::Faults;
 use super::world::{Client, World, now};
 
 /// Follows the store's log and holds the laws against it.
@@ -111,7 +111,12 @@ fn check_application(
 }
 
 /// Undisturbed, it ends as it was meant to.
-fn check_plan(id: ApplicationId, application: Option<&Application>, wanted: &Wanted, drivers: &Drivers) -> Result<(), String> {
+fn check_plan(
+    id: ApplicationId,
+    application: Option<&Application>,
+    wanted: &Wanted,
+    drivers: &Drivers,
+) -> Result<(), String> {
     let (Some((code, starts)), Some(application)) = (wanted.ends, application) else { return Ok(()) };
     let found = (application.reason.as_ref().map(|reason| reason.code), drivers.starts_of(id).count());
     ensure(found == (Some(code), starts), || format!("{id} ended {found:?} and not {:?}", (code, starts)))
@@ -175,7 +180,9 @@ fn check_truth(application: &Application, client: &Client, wanted: &Wanted, driv
         (State::Cancelled, Some(ReasonCode::DeletedByUser)) => client.wished == Some(Wish::Delete),
         _ => false,
     };
-    ensure(truth, || format!("{id} ended as {} because of {code:?}, but its last driver is {last:?}", application.state))
+    ensure(truth, || {
+        format!("{id} ended as {} because of {code:?}, but its last driver is {last:?}", application.state)
+    })
 }
 
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {

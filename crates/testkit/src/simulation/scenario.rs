@@ -120,8 +120,7 @@ const GOOD: Wanted = wanted(&[runs(3_000, 0)], ReasonCode::Completed, 1);
 const BAD: Wanted = wanted(&[runs(2_000, 3)], ReasonCode::ExitCode, 1);
 const CANCELLED: Wanted = wanted(&[runs(FOR_EVER, 0)], ReasonCode::CancelledByUser, 1);
 const DELETED: Wanted = wanted(&[runs(FOR_EVER, 0)], ReasonCode::DeletedByUser, 1);
-const STUBBORN: Wanted =
-    wanted(&[Driver { stubborn: true, ..runs(FOR_EVER, 0) }], ReasonCode::CancelledByUser, 1);
+const STUBBORN: Wanted = wanted(&[Driver { stubborn: true, ..runs(FOR_EVER, 0) }], ReasonCode::CancelledByUser, 1);
 
 /// Every lifecycle.
 pub static SCENARIOS: &[Scenario] = &[
@@ -188,7 +187,10 @@ pub static SCENARIOS: &[Scenario] = &[
         gateways: 1,
         places: 2,
         acts: &[act(0, What::Create(0))],
-        applications: &[Wanted { max_attempts: 3, ..wanted(&[lost(1_000), lost(500), runs(2_000, 0)], ReasonCode::Completed, 3) }],
+        applications: &[Wanted {
+            max_attempts: 3,
+            ..wanted(&[lost(1_000), lost(500), runs(2_000, 0)], ReasonCode::Completed, 3)
+        }],
     },
     Scenario {
         name: "retry-exhausted",
@@ -215,7 +217,12 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "two-clients",
         gateways: 1,
         places: 2,
-        acts: &[act(0, What::Create(0)), act(20, What::Create(1)), act(2_000, What::CancelAndDelete(0)), act(2_000, What::Cancel(1))],
+        acts: &[
+            act(0, What::Create(0)),
+            act(20, What::Create(1)),
+            act(2_000, What::CancelAndDelete(0)),
+            act(2_000, What::Cancel(1)),
+        ],
         applications: &[racing(CANCELLED), CANCELLED],
     },
     Scenario {
@@ -246,10 +253,7 @@ pub static SCENARIOS: &[Scenario] = &[
         gateways: 1,
         places: 1,
         acts: &[act(0, What::Create(0)), act(20, What::Create(1))],
-        applications: &[
-            wanted(&[Driver { refused: true, ..runs(1_000, 0) }], ReasonCode::LaunchRefused, 0),
-            GOOD,
-        ],
+        applications: &[wanted(&[Driver { refused: true, ..runs(1_000, 0) }], ReasonCode::LaunchRefused, 0), GOOD],
     },
     Scenario {
         name: "restart-while-running",

@@ -100,7 +100,8 @@ impl World {
         #[allow(clippy::unwrap_used, reason = "a constant that is spelled right")]
         let shard = Shard::new("simulated").unwrap();
         let decide = run.sabotage.decide();
-        let gateways = (0..run.scenario.gateways).map(|i| Gateway::new(i, &shard, run.scenario.places, decide)).collect();
+        let gateways =
+            (0..run.scenario.gateways).map(|i| Gateway::new(i, &shard, run.scenario.places, decide)).collect();
         let mut world = Self {
             run,
             now: Timestamp::from_millis(1_000),
@@ -174,7 +175,8 @@ impl World {
             self.tell(gateway, life, Input::Observed(attempt, observation));
         }
         let due = self.on_its_way.peek().is_some_and(|Reverse((at, ..))| *at <= now);
-        if due && let Some(Reverse((_, _, sequence))) = self.on_its_way.pop()
+        if due
+            && let Some(Reverse((_, _, sequence))) = self.on_its_way.pop()
             && let Some(happening) = self.happenings.remove(&sequence)
         {
             self.happen(happening);
@@ -355,7 +357,9 @@ impl World {
             self.launches.insert((gateway, life, effect.token));
         }
         let fault = self.next_fault();
-        self.note(|| format!("gateway {gateway} wants #{number} {}{}", describe_action(&effect.action), describe(fault)));
+        self.note(|| {
+            format!("gateway {gateway} wants #{number} {}{}", describe_action(&effect.action), describe(fault))
+        });
         let latency = self.chance.between(1, 5);
         let perform = |effect: Effect, answer| Happening::Perform { gateway, life, effect, answer };
         match fault {
@@ -386,7 +390,8 @@ impl World {
             return;
         }
         let action = self.sabotaged(effect.action);
-        let backend = SimBackend::new(Arc::clone(&self.drivers), self.store.clone(), (gateway, life), self.shard.clone());
+        let backend =
+            SimBackend::new(Arc::clone(&self.drivers), self.store.clone(), (gateway, life), self.shard.clone());
         let outcome = perform(action, &self.shard, &self.store, &backend).now_or_never();
         let outcome = outcome.unwrap_or_else(|| Outcome::Failed("the store or backend waited".into()));
         if let Outcome::Leased(Some(lease)) = &outcome {
@@ -544,7 +549,9 @@ fn brief(input: &Input) -> String {
     match input {
         Input::Changed(application) => format!("{} is {} v{}", application.id, application.state, application.version),
         Input::Done(token, Outcome::Loaded(applications)) => format!("#{}: loaded {}", token.0, applications.len()),
-        Input::Done(token, Outcome::LoadedOne(one)) => format!("#{}: loaded {:?}", token.0, one.as_ref().map(|it| it.version)),
+        Input::Done(token, Outcome::LoadedOne(one)) => {
+            format!("#{}: loaded {:?}", token.0, one.as_ref().map(|it| it.version))
+        }
         input => format!("{input:?}"),
     }
 }
