@@ -273,7 +273,7 @@ impl Reader<'_> {
         for (name, path) in file {
             match SparkName::new(&name) {
                 Ok(_) if !path.is_absolute() => {
-                    self.problem(format!("sparks.{name}: {} must be an absolute path", path.display()))
+                    self.problem(format!("sparks.{name}: {} must be an absolute path", path.display()));
                 }
                 Ok(name) => sparks.push((name, path)),
                 Err(error) => self.problem(format!("sparks: {error}")),
@@ -347,7 +347,7 @@ mod tests {
 
     use super::*;
 
-    fn check(yaml: &str, variables: &[(&str, &str)], expected: expect_test::Expect) {
+    fn check(yaml: &str, variables: &[(&str, &str)], expected: &expect_test::Expect) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lamplighter.yaml");
         std::fs::write(&path, yaml).unwrap();
@@ -365,16 +365,16 @@ mod tests {
 
     #[test]
     fn files_variables_and_defaults() {
-        check("", &[], expect_test::expect!["127.0.0.1:8998 Sqlite 10s []"]);
+        check("", &[], &expect_test::expect!["127.0.0.1:8998 Sqlite 10s []"]);
         check(
             "listen: 127.0.0.1:1\nlocal:\n  stop_grace: 2m\n",
             &[("LAMPLIGHTER_LISTEN", "127.0.0.1:2")],
-            expect_test::expect!["127.0.0.1:2 Sqlite 120s []"],
+            &expect_test::expect!["127.0.0.1:2 Sqlite 120s []"],
         );
         check(
             "sparks:\n  '4': /opt/spark-4\n  '3.5': /opt/spark-3.5\n",
             &[("LAMPLIGHTER_STORE", "postgres://u@h/d")],
-            expect_test::expect![[
+            &expect_test::expect![[
                 r#"127.0.0.1:8998 Postgres(***) 10s [(SparkName("4"), "/opt/spark-4"), (SparkName("3.5"), "/opt/spark-3.5")]"#
             ]],
         );
@@ -385,7 +385,7 @@ mod tests {
         check(
             "listen: 0.0.0.0:8998\nstore: mysql://secret\nsparks:\n  x: relative\nlocal:\n  stop_grace: soon\nlivy:\n  log_lines: 0\n",
             &[],
-            expect_test::expect![[r#"
+            &expect_test::expect![[r#"
                 error: listen: 0.0.0.0:8998 can be reached from other machines, and whoever reaches the gateway runs code as its user; listen on a loopback address such as 127.0.0.1:8998
                 error: store: must be `sqlite` or a URL like postgres://user@host:5432/database
                 error: sparks.x: relative must be an absolute path
@@ -395,7 +395,7 @@ mod tests {
         check(
             "lisen: x\n",
             &[],
-            expect_test::expect![[r#"
+            &expect_test::expect![[r#"
             error: FILE: error: line 1 column 1: unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format
              --> <input>:1:1
               |

@@ -52,7 +52,9 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
         }
     };
     start_log(config.log_format);
-    raise_open_files_limit();
+    if let Err(error) = raise_open_files_limit() {
+        tracing::warn!(error = &error as &dyn std::error::Error, "keep the limit of open files as it is");
+    }
     match serve(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<ConfigProblems>() => {
