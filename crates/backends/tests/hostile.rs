@@ -106,7 +106,9 @@ async fn an_attempt_whose_folder_was_removed_is_lost_and_never_starts_again() {
 
 #[tokio::test]
 async fn what_runs_without_identity_is_ended_by_the_next_gateway() {
-    let attack = Attack::launch("rm ../identity.json; setsid sleep 600 &").await;
+    // The supervisor writes the identity a second time, with the driver in it; only then it stays away.
+    let wait = r#"until grep -q '"driver":{' ../identity.json; do sleep 0.01; done"#;
+    let attack = Attack::launch(&format!("{wait}; rm ../identity.json; setsid sleep 600 &")).await;
     let next = attack.world.backend();
     let seen = next.observe(&attack.attempt).await.unwrap();
     assert!(matches!(seen, Observation::Lost { reason: ReasonCode::SupervisorLost, .. }), "{seen:?}");

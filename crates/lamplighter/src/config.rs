@@ -396,11 +396,11 @@ mod tests {
             "lisen: x\n",
             &[],
             &expect_test::expect![[r#"
-            error: FILE: error: line 1 column 1: unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format
-             --> <input>:1:1
-              |
-            1 | lisen: x
-              | ^ unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format"#]],
+                error: FILE: line 1 column 1: unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format
+                 --> <input>:1:1
+                  |
+                1 | lisen: x
+                  | ^ unknown field `lisen`, expected one of listen, data_dir, store, allowed_hosts, sparks, local, retention, livy, log_format"#]],
         );
     }
 }
