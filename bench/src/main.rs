@@ -19,9 +19,12 @@ mod syncs;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
+use signal_hook::consts::TERM_SIGNALS;
+use signal_hook::iterator::Signals;
 
 use crate::report::Section;
 
@@ -89,13 +92,24 @@ fn main() -> ExitCode {
     if spark_submit::is_meant() {
         return spark_submit::run();
     }
-    match run(&Arguments::parse()) {
+    match clean_up_when_told_to_end().and_then(|()| run(&Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn clean_up_when_told_to_end() -> Result<()> {
+    let mut signals = Signals::new(TERM_SIGNALS).context("listen for signals")?;
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            testkit::gateway::clean_up();
+            std::process::exit(128 + signal);
+        }
+    });
+    Ok(())
 }
 
 fn run(arguments: &Arguments) -> Result<()> {

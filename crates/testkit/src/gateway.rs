@@ -11,6 +11,7 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,9 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Below the ports that the kernel gives to clients: while the gateway is down, one that tries to connect could
 /// otherwise be given the gateway's own port and meet itself.
 const PORTS: (u64, u64) = (20_000, 32_000);
+
+/// The folders of all gateways of this process, for [`clean_up`].
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// How to start a gateway.
 #[derive(Clone, Debug)]
@@ -78,6 +82,7 @@ impl Gateway {
         let folder = tempfile::Builder::new().prefix("lamplighter-").tempdir()?;
         fs::create_dir(folder.path().join("data"))?;
         fs::write(folder.path().join("lamplighter.yaml"), &options.config)?;
+        folders().push(folder.path().to_owned());
         Ok(Self { options, folder, port: free_port()?, child: None })
     }
 
@@ -222,7 +227,23 @@ impl Drop for Gateway {
             eprintln!("the gateway could not be killed: {error}");
         }
         processes::end_all(&self.data_dir());
+        folders().retain(|folder| folder != self.folder.path());
     }
+}
+
+/// Ends everything that this process's gateways are and started, and removes their folders: for a process that is
+/// told to end before it could drop them.
+pub fn clean_up() {
+    for folder in folders().drain(..) {
+        processes::end_all(&folder);
+        if let Err(error) = fs::remove_dir_all(&folder) {
+            eprintln!("{} could not be removed: {error}", folder.display());
+        }
+    }
+}
+
+fn folders() -> MutexGuard<'static, Vec<PathBuf>> {
+    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Looks at a condition until it is met.
