@@ -10,6 +10,7 @@ use engine::backend::{AttemptRef, Backend};
 use model::spec::ApplicationSpec;
 use support::{World, spec};
 use testkit::backend_contract::{BackendUnderTest, Job, check_backend};
+use testkit::environment::{SPARK_4, SPARK_35, is_whole_run, needed};
 use testkit::fake_spark::FakeSpark;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,16 +20,19 @@ async fn with_a_fake_spark() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_spark_3_5() {
-    with_real_spark("LAMPLIGHTER_TEST_SPARK_35").await;
+    with_real_spark("with_spark_3_5", SPARK_35).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_spark_4() {
-    with_real_spark("LAMPLIGHTER_TEST_SPARK_4").await;
+    with_real_spark("with_spark_4", SPARK_4).await;
 }
 
-async fn with_real_spark(variable: &str) {
-    if let Some(home) = support::required_path(variable) {
+async fn with_real_spark(test: &str, variable: &str) {
+    if !is_whole_run(test) {
+        return;
+    }
+    if let Some(home) = needed(test, variable) {
         check_backend(&WithRealSpark::new(&home)).await;
     }
 }

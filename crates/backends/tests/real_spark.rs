@@ -13,6 +13,7 @@ use backends::log::{LogQuery, LogSource as _, Stream};
 use engine::backend::{Backend as _, Observation};
 use support::{World, order, spec};
 use testkit::backend_contract::wait_until;
+use testkit::environment::{SPARK_4, SPARK_35, needed};
 
 /// Shows the conf that arrived, runs tasks in Python's workers, and waits.
 const PROGRAM: &str = r#"
@@ -29,16 +30,16 @@ time.sleep(600)
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spark_3_5_is_unseen_and_unreachable() {
-    check("LAMPLIGHTER_TEST_SPARK_35").await;
+    check("spark_3_5_is_unseen_and_unreachable", SPARK_35).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spark_4_is_unseen_and_unreachable() {
-    check("LAMPLIGHTER_TEST_SPARK_4").await;
+    check("spark_4_is_unseen_and_unreachable", SPARK_4).await;
 }
 
-async fn check(variable: &str) {
-    let Some(home) = support::required_path(variable) else { return };
+async fn check(test: &str, variable: &str) {
+    let Some(home) = needed(test, variable) else { return };
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("program.py");
     fs::write(&program, PROGRAM).unwrap();

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::NoTls;
 
+use crate::environment::REQUIRE_ALL;
+
 /// Names the folder with `initdb` and `postgres`.
 pub const BIN_VARIABLE: &str = "LAMPLIGHTER_TEST_POSTGRES_BIN";
-/// Set to `1`, nothing may be skipped.
-pub const REQUIRE_VARIABLE: &str = "LAMPLIGHTER_TEST_REQUIRE_ALL";
 /// Longest wait for the server's start, on a busy machine.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// The superuser of the server; it needs no password.
@@ -42,7 +42,7 @@ pub fn server() -> Result<&'static Server, String> {
     static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
     let server = SERVER.get_or_init(|| find_binaries().map(|bin| Server::start(&bin)));
     if let Err(missing) = server {
-        assert!(std::env::var(REQUIRE_VARIABLE).as_deref() != Ok("1"), "{missing}");
+        assert!(std::env::var(REQUIRE_ALL).as_deref() != Ok("1"), "{missing}");
     }
     server.as_ref().map_err(Clone::clone)
 }

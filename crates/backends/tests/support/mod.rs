@@ -81,17 +81,6 @@ pub(crate) fn order(backend: &LocalBackend, spec: ApplicationSpec) -> LaunchOrde
     LaunchOrder { attempt, spec: Arc::new(spec), owner, number: 1 }
 }
 
-/// The path that a variable of the test environment gives; without it the test has nothing to run on, which is
-/// told, and fails where everything is required.
-pub(crate) fn required_path(variable: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map(PathBuf::from);
-    if path.is_none() {
-        assert!(std::env::var_os("LAMPLIGHTER_TEST_REQUIRE_ALL").is_none(), "{variable} is not set");
-        println!("skipped: {variable} is not set");
-    }
-    path
-}
-
 /// Every living process that was started with the attempt's marker.
 pub(crate) fn processes_of(attempt: &AttemptRef) -> BTreeSet<i32> {
     let marker = format!("LAMPLIGHTER_ATTEMPT={}", attempt.id);

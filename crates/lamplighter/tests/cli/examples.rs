@@ -1,7 +1,9 @@
 //! `alias spark-submit='lamplighter submit'`: Spark's own examples, side by side with the real spark-submit.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+use testkit::environment::{SPARK_4, SPARK_35, is_fast, needed};
 
 use super::gateway::{Gateway, done};
 
@@ -9,12 +11,8 @@ use super::gateway::{Gateway, done};
 const LINES: [&str; 4] =
     ["pi.py 1", "wordcount.py WORDS", "--conf spark.app.name=sorted sort.py NUMBERS", "wordcount.py"];
 
-fn compare(variable: &str, lines: &[&str]) {
-    let Some(home) = std::env::var_os(variable).map(PathBuf::from) else {
-        assert!(std::env::var_os("LAMPLIGHTER_TEST_REQUIRE_ALL").is_none(), "{variable} is not set");
-        eprintln!("skipped: Spark's examples: {variable} is not set");
-        return;
-    };
+fn compare(test: &str, variable: &str, lines: &[&str]) {
+    let Some(home) = needed(test, variable) else { return };
     let gateway = Gateway::with_spark(&home);
     let words = gateway.file("words.txt", "to be or not to be that is the question\n");
     let numbers = gateway.file("numbers.txt", "3 1 2\n10 -5\n");
@@ -53,10 +51,11 @@ fn settled(stdout: &str) -> String {
 
 #[test]
 fn examples_of_spark_4_behave_as_without_a_gateway() {
-    compare("LAMPLIGHTER_TEST_SPARK_4", &LINES);
+    let wanted = if is_fast() { 1 } else { LINES.len() };
+    compare("examples_of_spark_4_behave_as_without_a_gateway", SPARK_4, &LINES[..wanted]);
 }
 
 #[test]
 fn examples_of_spark_3_5_behave_as_without_a_gateway() {
-    compare("LAMPLIGHTER_TEST_SPARK_35", &LINES[2..]);
+    compare("examples_of_spark_3_5_behave_as_without_a_gateway", SPARK_35, &LINES[2..]);
 }
