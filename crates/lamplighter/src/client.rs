@@ -2,6 +2,7 @@
 //!
 //! Start with [`Client`]; what it follows as it happens is a [`Subscription`].
 
+mod connect;
 mod error;
 mod sse;
 mod subscription;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+pub(crate) use connect::{Connect, Token};
 pub(crate) use error::ClientError;
 pub(crate) use subscription::{Received, Subscription};
 
@@ -64,30 +66,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of the gateway at `url`; nothing is sent yet.
+    /// A client of a gateway; nothing is sent yet.
     ///
     /// # Errors
-    /// [`ClientError::InvalidUrl`] when it is no `http` URL.
-    pub(crate) fn new(url: &str) -> Result<Self, ClientError> {
-        let invalid = |why: String| ClientError::InvalidUrl { url: url.to_owned(), why };
-        let mut base = Url::parse(url).map_err(|error| invalid(error.to_string()))?;
-        match base.scheme() {
-            "http" => {}
-            "https" => return Err(invalid("TLS is not built in; use http, through a tunnel if need be".into())),
-            _ => return Err(invalid("it must begin with http://".into())),
-        }
-        let host = base.host_str().unwrap_or_default();
-        let loopback = host == "localhost" || host == "[::1]" || host.starts_with("127.");
-        if !base.path().ends_with('/') {
-            let path = format!("{}/", base.path());
-            base.set_path(&path);
-        }
-        let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
-        // A proxy for the world outside must not be asked for this machine's own gateway.
-        if loopback {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| invalid(error.to_string()))?;
+    /// [`ClientError::InvalidUrl`], [`ClientError::BadCertificates`], [`ClientError::BadToken`].
+    pub(crate) fn new(connect: &Connect) -> Result<Self, ClientError> {
+        let (base, http) = connect.build()?;
         Ok(Self { http, base })
     }
 
@@ -308,7 +292,8 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn check(url: &str, expected: &Expect) {
-        let shown = match Client::new(url) {
+        let connect = Connect { url: url.to_owned(), ..Connect::default() };
+        let shown = match Client::new(&connect) {
             Ok(client) => client.endpoint(&["applications", "a/b?c"], &[("label", "k=v&w".to_owned())]).to_string(),
             Err(error) => error.to_string(),
         };
@@ -319,13 +304,11 @@ mod tests {
     fn addresses_are_checked_and_paths_escaped() {
         check("http://127.0.0.1:8998", &expect!["http://127.0.0.1:8998/api/v1/applications/a%2Fb%3Fc?label=k%3Dv%26w"]);
         check("http://proxy/lamp", &expect!["http://proxy/lamp/api/v1/applications/a%2Fb%3Fc?label=k%3Dv%26w"]);
+        check("https://h", &expect!["https://h/api/v1/applications/a%2Fb%3Fc?label=k%3Dv%26w"]);
         check(
-            "https://h",
-            &expect![
-                "`https://h` is no address of a gateway: TLS is not built in; use http, through a tunnel if need be"
-            ],
+            "localhost:8998",
+            &expect!["`localhost:8998` is no address of a gateway: it must begin with http:// or https://"],
         );
-        check("localhost:8998", &expect!["`localhost:8998` is no address of a gateway: it must begin with http://"]);
         check("", &expect!["`` is no address of a gateway: relative URL without a base"]);
     }
 }

@@ -114,6 +114,10 @@ impl From<ClientError> for Failure {
             ClientError::InvalidUrl { .. } => {
                 (Code::Config, Some("give it with --url or LAMPLIGHTER_URL, as http://HOST:PORT"))
             }
+            ClientError::BadCertificates { .. } => {
+                (Code::Config, Some("give them with --ca-file or LAMPLIGHTER_CA_FILE"))
+            }
+            ClientError::BadToken { .. } => (Code::Config, Some("give it with --token-file or LAMPLIGHTER_TOKEN")),
             ClientError::Unreachable { .. } | ClientError::Lost { .. } => (
                 Code::Unreachable,
                 Some("start one with `lamplighter serve`, or name another with --url or LAMPLIGHTER_URL"),
@@ -123,6 +127,9 @@ impl From<ClientError> for Failure {
             }
             ClientError::Refused { problem } if problem.code == "still_active" => {
                 (Code::Failed, Some("`lamplighter rm --force` cancels it first"))
+            }
+            ClientError::Refused { problem } if problem.status == 401 => {
+                (Code::Failed, Some("say who you are with --token-file or LAMPLIGHTER_TOKEN"))
             }
             ClientError::Refused { .. } => (Code::Failed, None),
             ClientError::Foreign { .. } => (Code::Unreachable, Some("check --url and LAMPLIGHTER_URL")),

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::client::Client;
+use crate::client::{Client, Connect, Token};
 use failure::Failure;
 use screen::{ColorChoice, Screen};
 
@@ -58,6 +58,12 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) url: String,
+    /// Certificates (PEM) to trust besides the system's when the address begins with https://
+    #[arg(long, global = true, env = "LAMPLIGHTER_CA_FILE", value_name = "FILE", help_heading = "Global options")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// File with the token that tells the gateway who you are; LAMPLIGHTER_TOKEN may hold the token itself
+    #[arg(long, global = true, env = "LAMPLIGHTER_TOKEN_FILE", value_name = "FILE", help_heading = "Global options")]
+    pub(crate) token_file: Option<PathBuf>,
     /// When to use colours; NO_COLOR and CLICOLOR_FORCE count too
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, help_heading = "Global options")]
     pub(crate) color: ColorChoice,
@@ -142,7 +148,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Openapi => screen.print(&api::openapi()).map(|()| 0),
         Command::Completions(args) => completions::run(&args, &mut screen),
-        command => with_gateway(&cli.global.url, command, screen),
+        command => with_gateway(&cli.global.connect(), command, screen),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -150,8 +156,19 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn with_gateway(url: &str, command: Command, screen: Screen) -> Result<u8, Failure> {
-    let context = Context { client: Client::new(url)?, screen };
+impl Global {
+    fn connect(&self) -> Connect {
+        Connect {
+            url: self.url.clone(),
+            ca_file: self.ca_file.clone(),
+            token_file: self.token_file.clone(),
+            token: std::env::var("LAMPLIGHTER_TOKEN").ok().filter(|text| !text.is_empty()).map(|text| Token::new(&text)),
+        }
+    }
+}
+
+fn with_gateway(connect: &Connect, command: Command, screen: Screen) -> Result<u8, Failure> {
+    let context = Context { client: Client::new(connect)?, screen };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,5 +1,7 @@
 //! What can go wrong between the command line and a gateway.
 
+use std::path::PathBuf;
+
 use reqwest::{Response, StatusCode};
 
 /// Characters of a foreign answer that are shown.
@@ -13,6 +15,22 @@ pub(crate) enum ClientError {
     InvalidUrl {
         /// The address.
         url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The certificates to trust can't be used.
+    #[error("the certificates in {} can't be used: {why}", path.display())]
+    BadCertificates {
+        /// Their file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The token can't be used.
+    #[error("the token{} can't be used: {why}", path.as_ref().map(|path| format!(" in {}", path.display())).unwrap_or_default())]
+    BadToken {
+        /// Its file, if it is from one.
+        path: Option<PathBuf>,
         /// What is wrong with it.
         why: String,
     },
