@@ -236,7 +236,7 @@ fn own_principal() -> anyhow::Result<Principal> {
         Some(user) => user,
         None => UserName::new(&format!("uid-{}", rustix::process::getuid().as_raw()))?,
     };
-    Ok(Principal { user, tenant: TenantName::new("default")? })
+    Ok(Principal::sole(user, TenantName::new("default")?))
 }
 
 /// The folder of everything that must survive a restart, held by this process alone.

@@ -41,6 +41,48 @@ impl FromStr for ApplicationKind {
     }
 }
 
+/// The type of a backend: what a driver is there, and what keeps it from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BackendKind {
+    /// Processes on the gateway's machine.
+    Local,
+    /// A standalone Spark cluster.
+    Standalone,
+    /// A Hadoop cluster.
+    Yarn,
+    /// Pods of a Kubernetes cluster.
+    Kubernetes,
+}
+
+impl BackendKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Local, Self::Standalone, Self::Yarn, Self::Kubernetes];
+
+    /// The word in the configuration and in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Standalone => "standalone",
+            Self::Yarn => "yarn",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for BackendKind {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| InvalidId::new("kind of backend", text))
+    }
+}
+
 /// An application: its kind and a number that is never used again, `batch-12`.
 ///
 /// Numbers start at 0 and stay within `i32`, because Livy's clients read them as Java or Python integers.
@@ -213,6 +255,10 @@ name_type!(
 name_type!(
     /// A tenant: whom limits and visibility are about.
     TenantName, "tenant name", 63
+);
+name_type!(
+    /// A group of users, within a tenant.
+    GroupName, "group name", 63
 );
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Answer {
 }
 
 fn principal() -> Principal {
-    Principal { user: UserName::new("ada").unwrap(), tenant: TenantName::new("default").unwrap() }
+    Principal::sole(UserName::new("ada").unwrap(), TenantName::new("default").unwrap())
 }
 
 impl Gateway {
