@@ -24,11 +24,8 @@ use model::principal::Principal;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::ServeArgs;
-use crate::config::{self, Config, ConfigProblems, LogFormat, StoreConfig, WorkFile};
-use crate::server::{
-    self, App, AppState, Closing, ConnectionLimits, Hosts, LivySettings, RequestLimits, SinglePrincipal,
-};
+use crate::config::{self, Config, ConfigProblems, LogConfig, LogFormat, ServeArgs, StoreConfig, WorkFolder};
+use crate::server::{self, App, AppState, Closing, Hosts, LivySettings, SinglePrincipal};
 
 /// The exit code for a wrong configuration (`EX_CONFIG` of sysexits).
 const EXIT_CONFIG: u8 = 78;
@@ -51,7 +48,7 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    start_log(config.log_format);
+    start_log(&config.log);
     if let Err(error) = raise_open_files_limit() {
         tracing::warn!(error = &error as &dyn std::error::Error, "keep the limit of open files as it is");
     }
@@ -68,12 +65,11 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
     }
 }
 
-fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LAMPLIGHTER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+fn start_log(log: &LogConfig) {
+    let filter = tracing_subscriber::EnvFilter::new(&log.filter);
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
-    match format {
+    match log.format {
         LogFormat::Pretty => subscriber.with_target(false).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
@@ -103,7 +99,7 @@ async fn serve_on_runtime(config: &Config, data: &DataDir) -> anyhow::Result<()>
     let broken = Arc::new(AtomicBool::new(false));
     tokio::spawn(close_when_broken(Arc::clone(&engine), closing.clone(), Arc::clone(&broken)));
     tracing::info!(%listen, data_dir = %config.data_dir.display(), "lamplighter serves");
-    server::serve(listener, server::router(app), ConnectionLimits::default(), closing).await;
+    server::serve(listener, server::router(app), config.limits.connections.clone(), closing).await;
     engine.shut_down().await;
     // Started anew it takes everything up where it was; going on it would look after nothing.
     anyhow::ensure!(!broken.load(Ordering::Relaxed), "the engine ended by a fault of its own; start the gateway again");
@@ -159,8 +155,8 @@ async fn open_store(config: &Config) -> anyhow::Result<DynStore> {
 fn local_backend(config: &Config, data: &DataDir) -> anyhow::Result<LocalBackend> {
     let environment = config::environment();
     let installations = Installations::find(&config.sparks, &|name| environment.get(name).cloned());
-    let installations = installations
-        .map_err(|missing| ConfigProblems::new(missing.iter().map(|one| format!("sparks: {one}")).collect()))?;
+    let installations =
+        installations.map_err(|missing| config.problems("sparks", missing.iter().map(ToString::to_string)))?;
     for spark in installations.iter() {
         let version = spark.version.as_deref().unwrap_or("unknown");
         let default = installations.default_name() == Some(&spark.name);
@@ -179,9 +175,9 @@ fn local_backend(config: &Config, data: &DataDir) -> anyhow::Result<LocalBackend
         environment_added: config.local.environment.clone(),
         log,
         work: match config.local.work {
-            WorkFile::Always => WorkPolicy::Always,
-            WorkFile::OnSuccess => WorkPolicy::OnSuccess,
-            WorkFile::Never => WorkPolicy::Never,
+            WorkFolder::Always => WorkPolicy::Always,
+            WorkFolder::OnSuccess => WorkPolicy::OnSuccess,
+            WorkFolder::Never => WorkPolicy::Never,
         },
     })?;
     Ok(backend)
@@ -209,21 +205,20 @@ fn app(
     closing: Closing,
 ) -> anyhow::Result<AppState> {
     let logs = std::iter::once((BackendName::new("local")?, backend as Arc<dyn LogSource>)).collect();
-    let defaults = LivySettings::default();
     Ok(Arc::new(App {
         engine,
         logs,
         preflight: Arc::new(|_, spec| [missing_files(spec), notation_problems(spec)].concat()),
         access: Arc::new(SinglePrincipal::new(own_principal()?)),
         hosts,
-        limits: RequestLimits::default(),
+        limits: config.limits.requests.clone(),
         livy: LivySettings {
             rules: livy::create::Rules {
                 local_dir_allow_list: config.livy.local_dir_allow_list.clone(),
                 conf_deny_list: config.livy.conf_deny_list.clone(),
                 file_schemes: None,
             },
-            log_lines: config.livy.log_lines.unwrap_or(defaults.log_lines),
+            log_lines: config.livy.log_lines,
         },
         closing,
     }))

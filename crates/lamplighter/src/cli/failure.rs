@@ -56,6 +56,12 @@ impl Failure {
         Self { code: Code::TimedOut, ..Self::new(message) }
     }
 
+    /// The same with another exit code.
+    #[must_use]
+    pub(crate) fn with_code(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
     /// The same with one line for each of `details`.
     #[must_use]
     pub(crate) fn with_details(self, details: Vec<String>) -> Self {

@@ -5,6 +5,7 @@
 
 mod arrange;
 mod completions;
+mod config;
 mod doctor;
 mod failure;
 mod follow;
@@ -23,13 +24,13 @@ mod view;
 mod wait;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::client::{Client, Connect, Token};
+use crate::config::ServeArgs;
 use failure::Failure;
 use screen::{ColorChoice, Screen};
 
@@ -92,26 +93,14 @@ pub(crate) enum Command {
     Rm(rm::RmArgs),
     /// Check that everything needed is there
     Doctor(doctor::DoctorArgs),
+    /// Look at the configuration of a gateway without starting one
+    Config(config::ConfigArgs),
     /// Print the completion script of a shell
     Completions(completions::CompletionsArgs),
     /// Print the OpenAPI document of the gateway's API
     Openapi,
     /// Print the versions of this program and of the gateway
     Version(version::VersionArgs),
-}
-
-/// Flags of `serve`; each overrides the configuration file.
-#[derive(Debug, clap::Args)]
-pub(crate) struct ServeArgs {
-    /// Address to listen on; loopback only
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Folder for everything that must survive a restart
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Configuration file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }
 
 /// How results are printed.
@@ -148,6 +137,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Openapi => screen.print(&api::openapi()).map(|()| 0),
         Command::Completions(args) => completions::run(&args, &mut screen),
+        Command::Config(args) => config::run(&args, &mut screen),
         command => with_gateway(&cli.global.connect(), command, screen),
     };
     match outcome {
@@ -191,7 +181,7 @@ async fn dispatch(context: Context, command: Command) -> Result<u8, Failure> {
         Command::Rm(args) => rm::run(context, &args).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Version(args) => version::run(context, &args).await,
-        Command::Serve(_) | Command::Openapi | Command::Completions(_) => {
+        Command::Serve(_) | Command::Openapi | Command::Completions(_) | Command::Config(_) => {
             Err(Failure::usage("this command needs no gateway to talk to".to_owned()))
         }
     }

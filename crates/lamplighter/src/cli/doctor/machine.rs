@@ -8,8 +8,7 @@ use std::process::Command;
 use backends::local::{Installation, Installations};
 
 use super::Check;
-use crate::cli::ServeArgs;
-use crate::config;
+use crate::config::{self, ServeArgs};
 
 /// The oldest Java that Spark 4 runs on, and the newest that Spark 3 was made for.
 const JAVA_OF_SPARK_4: u32 = 17;
@@ -21,7 +20,7 @@ pub(super) fn checks(args: &ServeArgs) -> Vec<Check> {
     let config = match config::load(args, &variable) {
         Ok(config) => config,
         Err(problems) => {
-            let told = problems.to_string().replace("error: ", "").replace('\n', "; ");
+            let told = problems.sentences().collect::<Vec<_>>().join("; ");
             return vec![Check::fail("config", told, "correct it; a gateway doesn't start with it")];
         }
     };

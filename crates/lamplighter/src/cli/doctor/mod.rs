@@ -11,7 +11,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::failure::Failure;
 use super::table::printable;
-use super::{Context, Format, ServeArgs};
+use super::{Context, Format};
+use crate::config::ServeArgs;
 
 /// Flags of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -86,7 +87,7 @@ impl Check {
 /// [`Failure`] when the result can't be printed.
 pub(super) async fn run(mut context: Context, args: &DoctorArgs) -> Result<u8, Failure> {
     let mut checks = gateway::checks(&context.client).await;
-    let serve = ServeArgs { listen: None, data_dir: args.data_dir.clone(), config: args.config.clone() };
+    let serve = ServeArgs::new(args.config.clone(), args.data_dir.clone());
     checks.extend(machine::checks(&serve));
     if args.output == Some(Format::Json) {
         context.screen.print_json(&json(&checks))?;
