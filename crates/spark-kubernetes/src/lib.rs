@@ -7,6 +7,7 @@
 //! - [`objects`] makes the driver's pod and what belongs to it, from a [`DriverRequest`].
 //! - [`status::read`] says where a driver stands.
 //! - [`labels::Identity::of`] says whose pod it is.
+//! - [`fence::fence`] makes what keeps a tenant's drivers inside their namespace.
 //!
 //! # What differs from spark-submit, and why
 //!
@@ -24,6 +25,7 @@ mod conf;
 mod driver;
 mod environment;
 mod executor;
+pub mod fence;
 mod files;
 mod keys;
 pub mod labels;
