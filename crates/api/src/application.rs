@@ -55,7 +55,9 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
     /// For machines. Known: `completed`, `exit_code`, `killed_by_signal`, `supervisor_lost`, `host_rebooted`,
-    /// `driver_lost`, `launch_refused`, `run_timeout`, `queue_timeout`, `cancelled_by_user`, `deleted_by_user`.
+    /// `driver_lost`, `out_of_memory`, `evicted`, `preempted`, `node_lost`, `pod_deleted`, `launch_refused`,
+    /// `run_timeout`, `queue_timeout`, `cancelled_by_user`, `deleted_by_user`; and while it is starting
+    /// `unschedulable`, `image_unavailable`, `quota_exceeded`, `container_not_ready`.
     #[schema(example = "exit_code")]
     pub code: String,
     /// What happened and what to do, in a sentence.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use model::id::{ApplicationId, AttemptId, BackendName, Shard};
 use model::principal::Owner;
 use model::spec::ApplicationSpec;
-use model::state::{Exit, ReasonCode};
+use model::state::{Exit, Reason, ReasonCode};
 use model::time::Timestamp;
 use tokio::sync::mpsc;
 
@@ -92,7 +92,10 @@ pub enum Observation {
     /// There is no trace of it here: it was not launched yet, or everything about it was removed.
     Absent,
     /// It exists and its driver doesn't run yet.
-    Pending,
+    Pending {
+        /// Why that takes longer than usual, if something tells; never an end.
+        waits_for: Option<Reason>,
+    },
     /// The driver runs.
     Running {
         /// Since when.
@@ -102,7 +105,7 @@ pub enum Observation {
     Exited(Ended),
     /// It was stopped before it started; it never ran and never will.
     NeverRan,
-    /// It may have run, and how it ended can't be known any more. Nothing of it runs now.
+    /// It may have run and was taken away, or how it ended can't be known any more. Nothing of it runs now.
     Lost {
         /// One of the reasons for a lost driver.
         reason: ReasonCode,
@@ -122,6 +125,8 @@ pub struct Ended {
     pub at: Timestamp,
     /// Whether it was told to end before it did.
     pub stopped: bool,
+    /// What ended it, where the backend knows more than the exit tells.
+    pub cause: Option<ReasonCode>,
     /// The driver's own last error line.
     pub evidence: Option<String>,
 }

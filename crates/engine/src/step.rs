@@ -154,8 +154,13 @@ fn starting(application: &Application, knowledge: &Knowledge, at: &Circumstances
     }
     match &knowledge.observation {
         None | Some(Observation::Absent) => launch(application),
+        // What it waits for is told, because somebody may have to do something about it.
+        Some(Observation::Pending { waits_for }) if *waits_for != application.reason => {
+            save(application, at, |next| next.reason.clone_from(waits_for))
+        }
         Some(Observation::Running { since }) => save(application, at, |next| {
             next.state = State::Running;
+            next.reason = None;
             if let Some(attempt) = next.attempts.last_mut() {
                 attempt.started_at = Some(*since);
             }
@@ -216,7 +221,7 @@ fn stopping(application: &Application, knowledge: &Knowledge, at: &Circumstances
             save(application, at, |next| conclude(next, Ending::never_ran(Reason::new(why), at.now), at.now))
         }
         // Absent is not enough: a launch may be on its way, and stopping is what keeps it from starting.
-        None | Some(Observation::Absent | Observation::Pending | Observation::Running { .. }) => {
+        None | Some(Observation::Absent | Observation::Pending { .. } | Observation::Running { .. }) => {
             stop(application, knowledge, at)
         }
     }
@@ -299,10 +304,11 @@ impl Ending {
     }
 
     fn from_exit(ended: &Ended) -> Self {
-        let code = match ended.exit {
-            Exit::Code(0) => ReasonCode::Completed,
-            Exit::Code(_) => ReasonCode::ExitCode,
-            Exit::Signal(_) => ReasonCode::KilledBySignal,
+        let code = match (ended.exit, ended.cause) {
+            (Exit::Code(0), _) => ReasonCode::Completed,
+            (_, Some(cause)) => cause,
+            (Exit::Code(_), None) => ReasonCode::ExitCode,
+            (Exit::Signal(_), None) => ReasonCode::KilledBySignal,
         };
         let evidence = ended.evidence.as_deref().filter(|_| code != ReasonCode::Completed);
         let reason = evidence.map_or(Reason::new(code), |line| Reason::with_evidence(code, line));
@@ -320,7 +326,7 @@ fn ending(knowledge: &Knowledge, now: Timestamp) -> Option<Ending> {
             let reason = evidence.as_ref().map_or(Reason::new(*reason), |line| Reason::with_evidence(*reason, line));
             Some(Ending::never_ran(reason, now))
         }
-        Observation::Absent | Observation::Pending | Observation::Running { .. } => None,
+        Observation::Absent | Observation::Pending { .. } | Observation::Running { .. } => None,
     }
 }
 

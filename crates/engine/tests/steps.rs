@@ -69,7 +69,11 @@ fn seen(observation: Observation) -> Knowledge {
 
 fn exited(exit: Exit, stopped: bool) -> Observation {
     let started_at = Timestamp::from_millis(91_000);
-    Observation::Exited(Ended { exit, started_at, at: NOW, stopped, evidence: Some("last line".into()) })
+    Observation::Exited(Ended { exit, started_at, at: NOW, stopped, cause: None, evidence: Some("last line".into()) })
+}
+
+fn pending(waits_for: Option<ReasonCode>) -> Observation {
+    Observation::Pending { waits_for: waits_for.map(|code| Reason::with_evidence(code, "0/1 nodes are available")) }
 }
 
 fn lost() -> Observation {
@@ -149,6 +153,30 @@ fn only_losses_are_tried_again() {
 }
 
 #[test]
+fn what_a_driver_waits_for_is_told_while_it_waits() {
+    let mut waiting = application(State::Starting, Wish::Run, Limits::default());
+    check(&waiting, &seen(pending(None)), &expect!["rest until Some(60s)"]);
+    let unschedulable = seen(pending(Some(ReasonCode::Unschedulable)));
+    check(&waiting, &unschedulable, &expect!["save starting because unschedulable"]);
+    waiting.reason = Some(Reason::with_evidence(ReasonCode::Unschedulable, "0/1 nodes are available"));
+    check(&waiting, &unschedulable, &expect!["rest until Some(60s)"]);
+    check(&waiting, &seen(pending(None)), &expect!["save starting"]);
+    check(&waiting, &seen(Observation::Running { since: NOW }), &expect!["save running"]);
+    check(&waiting, &seen(exited(Exit::Code(0), false)), &expect!["save succeeded because completed"]);
+}
+
+#[test]
+fn a_backend_may_know_more_than_the_exit_tells() {
+    let running = application(State::Running, Wish::Run, Limits::default());
+    let caused = |exit| {
+        let Observation::Exited(ended) = exited(exit, false) else { return lost() };
+        Observation::Exited(Ended { cause: Some(ReasonCode::OutOfMemory), ..ended })
+    };
+    check(&running, &seen(caused(Exit::Code(137))), &expect!["save failed because out_of_memory"]);
+    check(&running, &seen(caused(Exit::Code(0))), &expect!["save succeeded because completed"]);
+}
+
+#[test]
 fn wishes_and_limits_end_it() {
     check(
         &application(State::Accepted, Wish::Cancel, Limits::default()),
@@ -190,7 +218,8 @@ fn wishes_and_limits_end_it() {
 fn any_observation() -> impl Strategy<Value = Observation> {
     prop_oneof![
         Just(Observation::Absent),
-        Just(Observation::Pending),
+        Just(pending(None)),
+        Just(pending(Some(ReasonCode::Unschedulable))),
         Just(Observation::Running { since: NOW }),
         Just(Observation::NeverRan),
         Just(lost()),

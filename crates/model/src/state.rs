@@ -119,8 +119,26 @@ pub enum ReasonCode {
     HostRebooted,
     /// The driver is gone and nothing tells how it ended.
     DriverLost,
+    /// The driver used more memory than it was given.
+    OutOfMemory,
+    /// The driver was moved off its machine by those who run the cluster.
+    Evicted,
+    /// The driver gave way to something more important.
+    Preempted,
+    /// The machine that the driver ran on is gone.
+    NodeLost,
+    /// Somebody deleted the driver's pod past the gateway.
+    PodDeleted,
     /// The backend refused to launch it.
     LaunchRefused,
+    /// It waits: no machine of the cluster has room for it or may take it.
+    Unschedulable,
+    /// It waits: its container image can't be had.
+    ImageUnavailable,
+    /// It waits: its tenant's quota on the cluster is used up.
+    QuotaExceeded,
+    /// It waits: its container can't be made.
+    ContainerNotReady,
     /// It ran longer than its run-time limit.
     RunTimeout,
     /// It waited longer than its queue-time limit.
@@ -133,14 +151,23 @@ pub enum ReasonCode {
 
 impl ReasonCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 20] = [
         Self::Completed,
         Self::ExitCode,
         Self::KilledBySignal,
         Self::SupervisorLost,
         Self::HostRebooted,
         Self::DriverLost,
+        Self::OutOfMemory,
+        Self::Evicted,
+        Self::Preempted,
+        Self::NodeLost,
+        Self::PodDeleted,
         Self::LaunchRefused,
+        Self::Unschedulable,
+        Self::ImageUnavailable,
+        Self::QuotaExceeded,
+        Self::ContainerNotReady,
         Self::RunTimeout,
         Self::QueueTimeout,
         Self::CancelledByUser,
@@ -156,7 +183,16 @@ impl ReasonCode {
             Self::SupervisorLost => "supervisor_lost",
             Self::HostRebooted => "host_rebooted",
             Self::DriverLost => "driver_lost",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Evicted => "evicted",
+            Self::Preempted => "preempted",
+            Self::NodeLost => "node_lost",
+            Self::PodDeleted => "pod_deleted",
             Self::LaunchRefused => "launch_refused",
+            Self::Unschedulable => "unschedulable",
+            Self::ImageUnavailable => "image_unavailable",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::ContainerNotReady => "container_not_ready",
             Self::RunTimeout => "run_timeout",
             Self::QueueTimeout => "queue_timeout",
             Self::CancelledByUser => "cancelled_by_user",
@@ -179,7 +215,32 @@ impl ReasonCode {
                 "the machine was restarted while the application was active, so its result is unknown; check the output before running it again"
             }
             Self::DriverLost => "the driver vanished and left no result; check the output before running it again",
+            Self::OutOfMemory => {
+                "the driver was killed because it used more memory than its container has; raise spark.driver.memory or spark.driver.memoryOverhead, or collect less"
+            }
+            Self::Evicted => {
+                "the cluster moved the driver off its machine, so its result is unknown; check the output before running it again"
+            }
+            Self::Preempted => {
+                "the cluster gave the driver's place to a pod of higher priority; check the output before running it again"
+            }
+            Self::NodeLost => {
+                "the machine that the driver ran on is gone, and its result with it; check the output before running it again"
+            }
+            Self::PodDeleted => {
+                "somebody deleted the driver's pod without asking the gateway; check the output before running it again"
+            }
             Self::LaunchRefused => "the backend refused to start it; the evidence names the cause",
+            Self::Unschedulable => {
+                "it waits for a machine that has room for it; ask for less, or for more or other machines"
+            }
+            Self::ImageUnavailable => {
+                "it waits for its container image, which can't be had; check the image's name, the registry and the pull secret"
+            }
+            Self::QuotaExceeded => {
+                "it waits because the quota of its namespace is used up; let something end or raise the quota"
+            }
+            Self::ContainerNotReady => "it waits because its container can't be made; the evidence names the cause",
             Self::RunTimeout => "it ran longer than its run-time limit; raise the limit or make it faster",
             Self::QueueTimeout => "it waited longer than its queue-time limit; raise the limit or the number of places",
             Self::CancelledByUser => "it was cancelled on request",
@@ -200,7 +261,12 @@ impl ReasonCode {
     /// or could repeat what the user's own code decided.
     pub const fn first_backoff(self) -> Option<Duration> {
         match self {
-            Self::SupervisorLost | Self::DriverLost => Some(Duration::from_secs(5)),
+            Self::SupervisorLost
+            | Self::DriverLost
+            | Self::Evicted
+            | Self::Preempted
+            | Self::NodeLost
+            | Self::PodDeleted => Some(Duration::from_secs(5)),
             Self::KilledBySignal => Some(Duration::from_secs(15)),
             Self::HostRebooted => Some(Duration::from_secs(1)),
             _ => None,

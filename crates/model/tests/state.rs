@@ -69,7 +69,17 @@ fn words_read_back() {
 fn only_losses_are_tried_again() {
     let retried: Vec<&str> =
         ReasonCode::ALL.iter().filter(|code| code.first_backoff().is_some()).map(|code| code.as_str()).collect();
-    assert_eq!(retried, ["killed_by_signal", "supervisor_lost", "host_rebooted", "driver_lost"]);
+    let losses = [
+        "killed_by_signal",
+        "supervisor_lost",
+        "host_rebooted",
+        "driver_lost",
+        "evicted",
+        "preempted",
+        "node_lost",
+        "pod_deleted",
+    ];
+    assert_eq!(retried, losses);
 }
 
 #[test]

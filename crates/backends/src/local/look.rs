@@ -208,6 +208,7 @@ impl From<ExitRecord> for Ended {
             started_at: record.started_at,
             at: record.ended_at,
             stopped: record.stopped,
+            cause: None,
             evidence: record.evidence,
         }
     }

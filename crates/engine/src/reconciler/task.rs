@@ -85,7 +85,7 @@ impl Task {
         use Observation::{Absent, Exited, Lost, NeverRan, Pending, Running};
         let stale = match (&self.knowledge.observation, &observation) {
             (Some(Exited(_) | Lost { .. } | NeverRan), _) => true,
-            (Some(Running { .. }), Pending) => true,
+            (Some(Running { .. }), Pending { .. }) => true,
             (Some(_), Absent) => !asked,
             _ => false,
         };

@@ -132,9 +132,11 @@ impl SimAttempt {
         self.phase = match end {
             _ if stopped => {
                 let exit = Exit::Signal(if stubborn { 9 } else { 15 });
-                Phase::Ended(Ended { exit, started_at: since, at: ends_at, stopped, evidence: None })
+                Phase::Ended(Ended { exit, started_at: since, at: ends_at, stopped, cause: None, evidence: None })
             }
-            End::Exit(exit) => Phase::Ended(Ended { exit, started_at: since, at: ends_at, stopped, evidence: None }),
+            End::Exit(exit) => {
+                Phase::Ended(Ended { exit, started_at: since, at: ends_at, stopped, cause: None, evidence: None })
+            }
             End::Lost(reason) => Phase::Lost(reason),
         };
     }

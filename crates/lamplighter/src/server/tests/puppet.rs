@@ -100,7 +100,7 @@ impl Puppet {
     }
 
     async fn end_one(&self, id: AttemptId, exit: Exit, stopped: bool) {
-        let ended = Ended { exit, started_at: now(), at: now(), stopped, evidence: None };
+        let ended = Ended { exit, started_at: now(), at: now(), stopped, cause: None, evidence: None };
         let observation = Observation::Exited(ended);
         if let Some(driver) = self.drivers().get_mut(&id) {
             driver.observation = observation.clone();
