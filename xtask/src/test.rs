@@ -24,11 +24,13 @@ use crate::{
 const REQUIRE_ALL: &str = "LAMPLIGHTER_TEST_REQUIRE_ALL";
 /// Set when tests should keep to what is quick.
 const FAST: &str = "LAMPLIGHTER_TEST_FAST";
+/// Why this machine can't start a cluster: tests that need one are then skipped, whatever else is set.
+const LACKING: &str = "LAMPLIGHTER_TEST_KUBERNETES_LACKING";
 
 /// What `cargo xtask test` is asked for.
 #[derive(Args)]
 pub(crate) struct Request {
-    /// Only one Spark line, and no Airflow
+    /// Only one Spark line, no Airflow, and no Kubernetes cluster
     #[arg(long)]
     fast: bool,
     /// Passed on to `cargo test`, such as `-p engine` or `-- NAME`
@@ -40,7 +42,13 @@ pub(crate) struct Request {
 pub(crate) fn run(request: &Request) -> Result<()> {
     let started = Instant::now();
     let mut command = cargo_test(request);
-    for (component, path) in setup::ensure_all(&components(request.fast))? {
+    let mut components = components(request.fast);
+    let lacking = if request.fast { None } else { setup::lacking_for_a_cluster() };
+    if let Some(sentence) = lacking {
+        components.retain(|component| !component.is_of_a_cluster());
+        command.env(LACKING, sentence);
+    }
+    for (component, path) in setup::ensure_all(&components)? {
         command.env(component.variable(), path);
     }
     let (status, mut report) = follow(&mut command)?;
@@ -53,7 +61,9 @@ pub(crate) fn run(request: &Request) -> Result<()> {
 }
 
 fn components(fast: bool) -> Vec<Component> {
-    let quick = |component: &Component| !matches!(component, Component::Spark35 | Component::Airflow);
+    let quick = |component: &Component| {
+        !matches!(component, Component::Spark35 | Component::Airflow) && !component.is_of_a_cluster()
+    };
     let all = Component::value_variants().iter().copied();
     all.filter(|component| !fast || quick(component)).collect()
 }
@@ -69,6 +79,7 @@ fn cargo_test(request: &Request) -> Command {
     for component in Component::value_variants() {
         command.env_remove(component.variable());
     }
+    command.env_remove(LACKING);
     let (mode, other) = if request.fast { (FAST, REQUIRE_ALL) } else { (REQUIRE_ALL, FAST) };
     command.env(mode, "1").env_remove(other);
     command
@@ -188,9 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn the_fast_run_leaves_out_one_spark_line_and_airflow() {
-        assert!(!components(true).contains(&Component::Spark35));
-        assert!(!components(true).contains(&Component::Airflow));
-        assert_eq!(components(true).len() + 2, components(false).len());
+    fn the_fast_run_leaves_out_one_spark_line_airflow_and_the_cluster() {
+        let left_out = [Component::Spark35, Component::Airflow, Component::Kubernetes];
+        assert!(left_out.iter().all(|component| !components(true).contains(component)));
+        let images = [Component::SparkImage35, Component::SparkImage4];
+        assert!(images.iter().all(|component| !components(true).contains(component)));
+        assert_eq!(components(true).len() + left_out.len() + images.len(), components(false).len());
     }
 }

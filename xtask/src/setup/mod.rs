@@ -7,6 +7,7 @@ pub(crate) mod cache;
 mod data;
 mod demo_jar;
 pub(crate) mod java;
+mod kubernetes;
 mod postgres;
 mod python;
 mod spark;
@@ -16,10 +17,12 @@ use std::{
     thread,
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
-pub(crate) use self::{cache::Cache, demo_jar::MAIN_CLASS as DEMO_JAR_MAIN_CLASS};
+pub(crate) use self::{
+    cache::Cache, demo_jar::MAIN_CLASS as DEMO_JAR_MAIN_CLASS, kubernetes::lacking as lacking_for_a_cluster,
+};
 
 /// What `cargo xtask setup` is asked for.
 #[derive(Args)]
@@ -51,6 +54,14 @@ pub(crate) enum Component {
     Data,
     /// The Java example; found at its jar
     DemoJar,
+    /// What a Kubernetes cluster inside this machine is started from; found at its folder
+    Kubernetes,
+    /// An image of Spark's 3.5 line; found at its archive
+    #[value(name = "spark-image-3.5")]
+    SparkImage35,
+    /// An image of Spark's 4 line; found at its archive
+    #[value(name = "spark-image-4")]
+    SparkImage4,
 }
 
 impl Component {
@@ -64,6 +75,9 @@ impl Component {
             Self::Postgres => "LAMPLIGHTER_TEST_POSTGRES_BIN",
             Self::Data => "LAMPLIGHTER_TEST_DATA",
             Self::DemoJar => "LAMPLIGHTER_TEST_DEMO_JAR",
+            Self::Kubernetes => "LAMPLIGHTER_TEST_KUBERNETES",
+            Self::SparkImage35 => "LAMPLIGHTER_TEST_SPARK_35_IMAGE",
+            Self::SparkImage4 => "LAMPLIGHTER_TEST_SPARK_4_IMAGE",
         }
     }
 
@@ -77,7 +91,15 @@ impl Component {
             Self::Postgres => postgres::programs(),
             Self::Data => data::flights(cache),
             Self::DemoJar => demo_jar::ensure(cache, &spark::home(cache, spark::Line::V4)?),
+            Self::Kubernetes => kubernetes::home(cache),
+            Self::SparkImage35 => kubernetes::spark_image::ensure(cache, spark::Line::V3_5),
+            Self::SparkImage4 => kubernetes::spark_image::ensure(cache, spark::Line::V4),
         }
+    }
+
+    /// Whether it is of use only where a Kubernetes cluster can be started.
+    pub(crate) fn is_of_a_cluster(self) -> bool {
+        matches!(self, Self::Kubernetes | Self::SparkImage35 | Self::SparkImage4)
     }
 
     fn name(self) -> String {
@@ -87,16 +109,32 @@ impl Component {
 
 /// Installs what is asked for and prints where each thing is.
 pub(crate) fn run(request: &Request) -> Result<()> {
-    let all = Component::value_variants();
-    let wanted = if request.components.is_empty() { all } else { &request.components };
-    for (component, path) in ensure_all(wanted)? {
+    for (component, path) in ensure_all(&wanted(request)?)? {
         if request.env {
             println!("export {}='{}'", component.variable(), path.display());
         } else {
-            println!("{:<10} {}", component.name(), path.display());
+            println!("{:<15} {}", component.name(), path.display());
         }
     }
     Ok(())
+}
+
+/// What is named; when nothing is, everything that this machine can use.
+fn wanted(request: &Request) -> Result<Vec<Component>> {
+    let is_named = !request.components.is_empty();
+    let mut wanted = if is_named { request.components.clone() } else { Component::value_variants().to_vec() };
+    if !wanted.iter().any(|component| component.is_of_a_cluster()) {
+        return Ok(wanted);
+    }
+    match lacking_for_a_cluster() {
+        Some(sentence) if is_named => bail!(sentence),
+        Some(sentence) => {
+            eprintln!("setup: left out: {sentence}");
+            wanted.retain(|component| !component.is_of_a_cluster());
+        }
+        None => {}
+    }
+    Ok(wanted)
 }
 
 /// Installs several components, side by side since most of the time is spent waiting for a registry.
