@@ -6,6 +6,7 @@ use crate::properties::{self, PropertiesError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 /// What replaces a secret wherever a configuration is shown.
 pub const REDACTED: &str = "*********(redacted)";
@@ -175,9 +176,7 @@ impl SparkConf {
 
     /// Keys and values in the order of keys, with [`REDACTED`] in place of secrets: for logs, answers and pages.
     pub fn redacted(&self) -> BTreeMap<&str, &str> {
-        self.iter()
-            .map(|(key, value)| (key, if is_secret(key) || is_secret(value) { REDACTED } else { value }))
-            .collect()
+        self.iter().map(|(key, value)| (key, shown(key, value))).collect()
     }
 
     /// Keys that spark-submit drops with a warning, because they don't begin with `spark.`.
@@ -215,7 +214,8 @@ pub fn merge_defaults(installation_defaults: &SparkConf, user_conf: &SparkConf) 
 /// `token`, `accesskey`, `access.key` and, since Spark 4, `credential`), and what Hadoop's file systems and common
 /// programs call theirs besides, in any case.
 ///
-/// A value is hidden when this holds for its key, or for the value itself.
+/// Words added with [`add_secret_words`] count too. A value is hidden when this holds for its key, or for the value
+/// itself: [`shown`].
 pub fn is_secret(text: &str) -> bool {
     const NEEDLES: [&str; 14] = [
         "secret",
@@ -235,6 +235,32 @@ pub fn is_secret(text: &str) -> bool {
     ];
     let lower = text.to_ascii_lowercase();
     NEEDLES.iter().any(|needle| lower.contains(needle))
+        || ADDED_WORDS.get().is_some_and(|words| words.iter().any(|word| lower.contains(word.as_str())))
+}
+
+/// `value` as it may be shown beside `key`: [`REDACTED`] when either tells a secret. Every place that shows a
+/// configuration asks this function.
+pub fn shown<'a>(key: &str, value: &'a str) -> &'a str {
+    if is_secret(key) || is_secret(value) { REDACTED } else { value }
+}
+
+/// What the gateway's configuration adds to the words of [`is_secret`]. Of the whole process, because a secret must be
+/// hidden in `Debug` too, where no configuration can be handed in.
+static ADDED_WORDS: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Words are added once, at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("words that make a secret were added before")]
+pub struct WordsAlreadyAdded;
+
+/// Adds words that make a secret of what has them anywhere in it, in any case; empty ones don't count. Called once, at
+/// the start of a process.
+///
+/// # Errors
+/// [`WordsAlreadyAdded`] when it was called before; the words of that call stay.
+pub fn add_secret_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<(), WordsAlreadyAdded> {
+    let words = words.into_iter().filter(|word| !word.is_empty()).map(str::to_ascii_lowercase).collect();
+    ADDED_WORDS.set(words).map_err(|_| WordsAlreadyAdded)
 }
 
 fn is_spark_key(key: &str) -> bool {
@@ -407,6 +433,17 @@ mod tests {
             }
         "#]]
         .assert_debug_eq(&conf);
+    }
+
+    #[test]
+    fn words_can_be_added_once() {
+        // The words of the whole process: none that another test of this one has.
+        assert!(!is_secret("spark.app.zebraFinch"));
+        assert_eq!(add_secret_words(["", "ZebraFinch"]), Ok(()));
+        assert_eq!(shown("spark.app.zebrafinch", "x"), REDACTED);
+        assert_eq!(shown("spark.app.name", "x"), "x");
+        assert_eq!(add_secret_words(["name"]), Err(WordsAlreadyAdded));
+        assert!(!is_secret("spark.app.name"));
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Action {
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
@@ -129,6 +129,15 @@ impl Decision {
     /// Whether it is a yes.
     pub const fn is_allowed(self) -> bool {
         matches!(self, Self::Allowed)
+    }
+
+    /// The rule behind a no, for the audit record.
+    pub const fn rule(self) -> Option<&'static str> {
+        match self {
+            Self::Allowed => None,
+            Self::Denied { rule } => Some(rule),
+            Self::Hidden => Some(NOT_FAR_ENOUGH),
+        }
     }
 }
 

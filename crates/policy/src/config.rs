@@ -6,7 +6,8 @@
 use std::fmt;
 
 use indexmap::IndexMap;
-use model::spark_conf::{REDACTED, is_secret};
+use model::id::BackendName;
+use model::spark_conf::shown;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
@@ -50,6 +51,34 @@ pub struct PolicyConfig {
     pub tenants: IndexMap<String, TenantRules>,
     /// Further words that make a conf key or an argument a secret, wherever in it they stand and in any case.
     pub secret_words: Vec<String>,
+}
+
+impl PolicyConfig {
+    /// What is wrong with the names of backends in it, given those that there are: a rule for a misspelt backend would
+    /// silently hold nowhere.
+    pub fn unknown_backends(&self, known: &[BackendName]) -> Vec<Problem> {
+        let key = |key: &str| Step::Key(key.to_owned());
+        let keys = self.backends.keys().map(|name| (vec![key("backends"), key(name)], name));
+        let rules = std::iter::once((vec![key("gateway")], &self.gateway.allow))
+            .chain(self.backends.iter().map(|(name, rules)| (vec![key("backends"), key(name)], &rules.allow)));
+        let tenants = std::iter::once((vec![key("default")], &self.default))
+            .chain(self.tenants.iter().map(|(name, rules)| (vec![key("tenants"), key(name)], rules)));
+        let tenants = tenants.flat_map(|(path, tenant)| {
+            let groups = tenant.groups.iter().map(|(name, rules)| (name, &rules.allow));
+            let below = |name: &String| [path.as_slice(), &[key("groups"), key(name)]].concat();
+            let groups: Vec<_> = groups.map(|(name, allow)| (below(name), allow)).collect();
+            groups.into_iter().chain([(path, &tenant.allow)])
+        });
+        let listed = rules.chain(tenants).flat_map(|(path, allow)| {
+            let names = allow.backends.iter().flatten().enumerate();
+            names.map(move |(index, name)| {
+                let path = [path.as_slice(), &[key("allow"), key("backends"), Step::Index(index)]].concat();
+                (path, name)
+            })
+        });
+        let unknown = keys.chain(listed).filter(|(_, name)| !known.iter().any(|known| known.as_str() == name.as_str()));
+        unknown.map(|(path, name)| Problem { path, message: format!("there is no backend `{name}`") }).collect()
+    }
 }
 
 /// Rules of one layer. Nothing said restricts nothing.
@@ -160,10 +189,7 @@ pub struct ConfEntries(pub IndexMap<String, String>);
 impl ConfEntries {
     /// Keys with values that may be shown.
     fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| {
-            let secret = is_secret(key) || is_secret(value);
-            (key.as_str(), if secret { REDACTED } else { value.as_str() })
-        })
+        self.0.iter().map(|(key, value)| (key.as_str(), shown(key, value)))
     }
 }
 

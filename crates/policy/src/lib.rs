@@ -13,7 +13,10 @@
 //! it whole and report all problems together.
 
 pub mod access;
+mod builtin;
 pub mod config;
+mod location;
+mod pattern;
 mod rules;
 mod token;
 mod verdict;

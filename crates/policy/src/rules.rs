@@ -1,11 +1,32 @@
-//! The configured rules, checked and ready to be applied. Start with [`Policy::apply`].
+//! The configured rules, checked and ready to be applied.
+//!
+//! Start with [`Policy::apply`]. Rules stand in layers, the widest first: the gateway's, the backend's, the tenant's
+//! (or those for tenants that aren't listed), the groups'. All that apply hold, so a closer layer can only narrow what
+//! a wider one leaves open. About one conf key, from the strongest:
+//!
+//! 1. **forced**: set whatever was submitted; of several layers the widest wins.
+//! 2. **forbidden** and **built-in**: what was submitted is refused, unless it is what the configuration would set.
+//! 3. **submitted**.
+//! 4. **default**: set when nothing was submitted; of several layers the closest wins.
+//!
+//! Lists and limits are then asked about what came out. [`conf`] is about keys, [`names`] about what is named, and
+//! [`sizes`] about how much.
 
-use model::id::{BackendKind, BackendName, TenantName};
+mod conf;
+mod layer;
+mod names;
+mod sizes;
+
+use std::collections::BTreeMap;
+
+use model::id::{BackendKind, BackendName, GroupName, TenantName};
 use model::principal::Principal;
 use model::spec::ApplicationSpec;
 
-use crate::config::{PolicyConfig, Problem};
-use crate::verdict::Verdict;
+use crate::builtin::Builtins;
+use crate::config::{PolicyConfig, Problem, QuotaConfig, Step, TenantRules};
+use crate::verdict::{Change, ChangeKind, Refusal, Verdict};
+use layer::Layer;
 
 /// Whether drivers of different people meet on this gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +59,19 @@ pub struct Quota {
 #[derive(Clone, Debug)]
 pub struct Policy {
     principals: Principals,
+    gateway: Layer,
+    backends: BTreeMap<BackendName, Layer>,
+    default: Tenant,
+    tenants: BTreeMap<TenantName, Tenant>,
+    builtins: BTreeMap<BackendKind, Builtins>,
+}
+
+/// The rules of a tenant.
+#[derive(Clone, Debug)]
+struct Tenant {
+    layer: Layer,
+    groups: Vec<(GroupName, Layer)>,
+    quota: Quota,
 }
 
 impl Policy {
@@ -45,23 +79,110 @@ impl Policy {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn compile(_config: &PolicyConfig, principals: Principals) -> Result<Self, Vec<Problem>> {
-        Ok(Self { principals })
+    pub fn compile(config: &PolicyConfig, principals: Principals) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        for (index, _) in config.secret_words.iter().enumerate().filter(|(_, word)| word.is_empty()) {
+            let path = [Step::Key("secret_words".into()), Step::Index(index)];
+            problems.push(Problem::new(&path, "is empty, so it would hide everything"));
+        }
+        let at = |key: &str| vec![Step::Key(key.to_owned())];
+        let gateway = layer::compile(&(&config.gateway).into(), &at("gateway"), &mut problems);
+        let mut backends = BTreeMap::new();
+        for (name, rules) in &config.backends {
+            let path = [at("backends"), at(name)].concat();
+            let compiled = layer::compile(&rules.into(), &path, &mut problems);
+            backends.extend(layer::name(name, &path, &mut problems).zip(compiled));
+        }
+        let default = Tenant::compile(&config.default, &at("default"), &mut problems);
+        let mut tenants = BTreeMap::new();
+        for (name, rules) in &config.tenants {
+            let path = [at("tenants"), at(name)].concat();
+            let compiled = Tenant::compile(rules, &path, &mut problems);
+            tenants.extend(layer::name(name, &path, &mut problems).zip(compiled));
+        }
+        let builtins = BackendKind::ALL.into_iter().map(|kind| (kind, Builtins::new(kind))).collect();
+        match (gateway, default) {
+            (Some(gateway), Some(default)) if problems.is_empty() => {
+                Ok(Self { principals, gateway, backends, default, tenants, builtins })
+            }
+            _ => Err(problems),
+        }
     }
 
     /// Decides what becomes of an application that `principal` submits to run at `place`.
-    pub fn apply(&self, _principal: &Principal, spec: ApplicationSpec, _place: Place<'_>) -> Verdict {
-        let _ = self.principals;
-        Verdict { spec, changes: Vec::new(), refusals: Vec::new() }
+    ///
+    /// An application that passed passes again unchanged.
+    pub fn apply(&self, principal: &Principal, spec: ApplicationSpec, place: Place<'_>) -> Verdict {
+        let mut review = Review {
+            policy: self,
+            principal,
+            place,
+            layers: self.layers(principal, place.backend),
+            spec,
+            changes: Vec::new(),
+            refusals: Vec::new(),
+        };
+        review.conf();
+        review.named();
+        review.sizes();
+        Verdict { spec: review.spec, changes: review.changes, refusals: review.refusals }
     }
 
     /// Whether `principal` may have applications run on a backend.
-    pub fn allows_backend(&self, _principal: &Principal, _backend: &BackendName) -> bool {
-        true
+    pub fn allows_backend(&self, principal: &Principal, backend: &BackendName) -> bool {
+        names::layer_without_backend(&self.layers(principal, backend), backend).is_none()
     }
 
     /// How many applications a tenant may have at a time.
-    pub fn quota(&self, _tenant: &TenantName) -> Quota {
-        Quota::default()
+    pub fn quota(&self, tenant: &TenantName) -> Quota {
+        self.tenant(tenant).quota
+    }
+
+    fn tenant(&self, tenant: &TenantName) -> &Tenant {
+        self.tenants.get(tenant).unwrap_or(&self.default)
+    }
+
+    /// Every layer that holds, the widest first.
+    fn layers(&self, principal: &Principal, backend: &BackendName) -> Vec<&Layer> {
+        let tenant = self.tenant(&principal.tenant);
+        let groups = tenant.groups.iter().filter(|(group, _)| principal.groups.contains(group));
+        let wide = std::iter::once(&self.gateway).chain(self.backends.get(backend));
+        wide.chain([&tenant.layer]).chain(groups.map(|(_, layer)| layer)).collect()
+    }
+}
+
+impl Tenant {
+    fn compile(rules: &TenantRules, path: &[Step], problems: &mut Vec<Problem>) -> Option<Self> {
+        let layer = layer::compile(&rules.into(), path, problems);
+        let mut groups = Vec::new();
+        for (name, rules) in &rules.groups {
+            let path = [path, &[Step::Key("groups".into()), Step::Key(name.clone())]].concat();
+            let compiled = layer::compile(&rules.into(), &path, problems);
+            groups.extend(layer::name(name, &path, problems).zip(compiled));
+        }
+        let QuotaConfig { running, queued } = rules.quota;
+        Some(Self { layer: layer?, groups, quota: Quota { running, queued } })
+    }
+}
+
+/// The decision about one application while it is made.
+struct Review<'a> {
+    policy: &'a Policy,
+    principal: &'a Principal,
+    place: Place<'a>,
+    /// The widest first.
+    layers: Vec<&'a Layer>,
+    spec: ApplicationSpec,
+    changes: Vec<Change>,
+    refusals: Vec<Refusal>,
+}
+
+impl Review<'_> {
+    fn refuse(&mut self, key: &str, rule: impl Into<String>, message: impl Into<String>) {
+        self.refusals.push(Refusal { key: key.to_owned(), rule: rule.into(), message: message.into() });
+    }
+
+    fn change(&mut self, key: &str, from: Option<String>, to: &str, rule: String, kind: ChangeKind) {
+        self.changes.push(Change { key: key.to_owned(), from, to: to.to_owned(), rule, kind });
     }
 }
