@@ -151,7 +151,8 @@ fn ended(status: &PodStatus, terminated: Option<&ContainerStateTerminated>) -> E
         oom_killed: word == Some("OOMKilled"),
         reason: reason.map(str::to_owned),
         message: message.map(str::to_owned),
-        started_at: seen.and_then(|seen| seen.started_at.as_ref()).map(timestamp),
+        // A container that could not be started is said to have started at the epoch.
+        started_at: seen.and_then(|seen| seen.started_at.as_ref()).map(timestamp).filter(|at| *at > Timestamp::EPOCH),
         finished_at: seen.and_then(|seen| seen.finished_at.as_ref()).map(timestamp),
     }
 }
