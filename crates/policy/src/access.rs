@@ -136,7 +136,7 @@ impl Decision {
         match self {
             Self::Allowed => None,
             Self::Denied { rule } => Some(rule),
-            Self::Hidden => Some(NOT_FAR_ENOUGH),
+            Self::Hidden => Some(INVISIBLE),
         }
     }
 }
@@ -145,6 +145,9 @@ impl Decision {
 pub const NO_ROLE: &str = "roles.action";
 /// The rule behind a denial: a role has the action, but not for this object.
 pub const NOT_FAR_ENOUGH: &str = "roles.reach";
+
+/// The rule behind an answer as if there were nothing.
+pub const INVISIBLE: &str = "roles.visibility";
 
 /// How far an action reaches for a principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -19,6 +19,7 @@ pub(crate) enum NameList {
     Namespaces,
     ServiceAccounts,
     Secrets,
+    PullSecrets,
     VolumeClaims,
     Queues,
 }
@@ -31,6 +32,7 @@ impl NameList {
             Self::Namespaces => "namespaces",
             Self::ServiceAccounts => "service_accounts",
             Self::Secrets => "secrets",
+            Self::PullSecrets => "pull_secrets",
             Self::VolumeClaims => "volume_claims",
             Self::Queues => "queues",
         }
@@ -63,7 +65,7 @@ pub(crate) enum Guard {
     Refused,
     /// That key and value pass a test.
     Passes(fn(key: &str, value: &str, kind: BackendKind) -> bool),
-    /// That the names in it are allowed by the configuration, and that it says so.
+    /// That the names in it are allowed by the configuration, or are those that the backend has for the tenant anyway.
     Named(NameList, Names),
     /// That the names in it are allowed by the configuration if it says anything about them.
     NamedIfListed(NameList, Names),
@@ -228,7 +230,7 @@ pub(crate) const TABLE: &[Builtin] = &[
         name: "kubernetes-secrets",
         kinds: &[Kubernetes],
         keys: &["spark.kubernetes.container.image.pullsecrets"],
-        guard: Guard::Named(NameList::Secrets, behind_commas),
+        guard: Guard::Named(NameList::PullSecrets, behind_commas),
         liftable: true,
         reason: "a Secret of the namespace may belong to another owner",
     },

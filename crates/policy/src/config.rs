@@ -140,8 +140,10 @@ pub struct Allow {
     pub namespaces: Option<Vec<String>>,
     /// Kubernetes service accounts.
     pub service_accounts: Option<Vec<String>>,
-    /// Kubernetes Secrets, also those to pull images with.
+    /// Kubernetes Secrets that pods may mount or read variables from.
     pub secrets: Option<Vec<String>>,
+    /// Kubernetes Secrets to pull images with.
+    pub pull_secrets: Option<Vec<String>>,
     /// Persistent volume claims; a claim made on demand needs no permission.
     pub volume_claims: Option<Vec<String>>,
     /// YARN queues.
@@ -176,10 +178,8 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QuotaConfig {
-    /// Under way.
-    pub running: Option<u64>,
-    /// Waiting for their start.
-    pub queued: Option<u64>,
+    /// Waiting or under way together.
+    pub applications: Option<u64>,
 }
 
 /// Conf keys with values, in the order written. Numbers and truth values may be written without quotes.

@@ -23,6 +23,6 @@ mod verdict;
 
 pub use access::{Action, Decision, Object, authorise, scope};
 pub use config::{AuthConfig, PolicyConfig, Problem, Step};
-pub use rules::{Place, Policy, Principals, Quota};
+pub use rules::{Granted, Place, Policy, Principals, Quota};
 pub use token::{TOKEN_BYTES_MIN, TokenHash, Tokens, new_token};
 pub use verdict::{Change, ChangeKind, Refusal, Verdict};

@@ -23,8 +23,9 @@ use model::id::{BackendKind, BackendName, GroupName, TenantName};
 use model::principal::Principal;
 use model::spec::ApplicationSpec;
 
-use crate::builtin::Builtins;
+use crate::builtin::{Builtins, NameList};
 use crate::config::{PolicyConfig, Problem, QuotaConfig, Step, TenantRules};
+use crate::pattern::Pattern;
 use crate::verdict::{Change, ChangeKind, Refusal, Verdict};
 use layer::Layer;
 
@@ -46,13 +47,25 @@ pub struct Place<'a> {
     pub kind: BackendKind,
 }
 
+/// What a backend's configuration gives the drivers of a tenant anyway: saying so in conf is no choice of the
+/// submitter's. `*` stands for any text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// Container images.
+    pub images: Vec<String>,
+    /// Kubernetes namespaces.
+    pub namespaces: Vec<String>,
+    /// Kubernetes service accounts.
+    pub service_accounts: Vec<String>,
+    /// Secrets to pull images with.
+    pub pull_secrets: Vec<String>,
+}
+
 /// How many applications of one tenant there may be at a time; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// Under way.
-    pub running: Option<u64>,
-    /// Waiting for their start.
-    pub queued: Option<u64>,
+    /// Waiting or under way together.
+    pub applications: Option<u64>,
 }
 
 /// The configured rules.
@@ -64,7 +77,12 @@ pub struct Policy {
     default: Tenant,
     tenants: BTreeMap<TenantName, Tenant>,
     builtins: BTreeMap<BackendKind, Builtins>,
+    /// By backend and tenant; without a tenant for those that have no entry of their own.
+    granted: BTreeMap<BackendName, BTreeMap<Option<TenantName>, Grants>>,
 }
+
+/// [`Granted`], ready to be compared.
+type Grants = BTreeMap<NameList, Vec<Pattern>>;
 
 /// The rules of a tenant.
 #[derive(Clone, Debug)]
@@ -103,10 +121,23 @@ impl Policy {
         let builtins = BackendKind::ALL.into_iter().map(|kind| (kind, Builtins::new(kind))).collect();
         match (gateway, default) {
             (Some(gateway), Some(default)) if problems.is_empty() => {
-                Ok(Self { principals, gateway, backends, default, tenants, builtins })
+                Ok(Self { principals, gateway, backends, default, tenants, builtins, granted: BTreeMap::new() })
             }
             _ => Err(problems),
         }
+    }
+
+    /// Takes note of what a backend's configuration gives a tenant; without one, tenants that aren't named otherwise.
+    /// Lists of the policy still narrow it.
+    pub fn grant(&mut self, backend: BackendName, tenant: Option<TenantName>, granted: &Granted) {
+        let lists = [
+            (NameList::Images, &granted.images),
+            (NameList::Namespaces, &granted.namespaces),
+            (NameList::ServiceAccounts, &granted.service_accounts),
+            (NameList::PullSecrets, &granted.pull_secrets),
+        ];
+        let grants = lists.map(|(list, texts)| (list, texts.iter().map(|text| Pattern::new(text)).collect()));
+        self.granted.entry(backend).or_default().insert(tenant, grants.into_iter().collect());
     }
 
     /// Decides what becomes of an application that `principal` submits to run at `place`.
@@ -138,6 +169,15 @@ impl Policy {
         self.tenant(tenant).quota
     }
 
+    /// What a tenant may name on a backend without a list that says so.
+    fn granted(&self, backend: &BackendName, tenant: &TenantName, list: NameList) -> &[Pattern] {
+        let grants = self
+            .granted
+            .get(backend)
+            .and_then(|grants| grants.get(&Some(tenant.clone())).or_else(|| grants.get(&None)));
+        grants.and_then(|grants| grants.get(&list)).map_or(&[], Vec::as_slice)
+    }
+
     fn tenant(&self, tenant: &TenantName) -> &Tenant {
         self.tenants.get(tenant).unwrap_or(&self.default)
     }
@@ -160,8 +200,8 @@ impl Tenant {
             let compiled = layer::compile(&rules.into(), &path, problems);
             groups.extend(layer::name(name, &path, problems).zip(compiled));
         }
-        let QuotaConfig { running, queued } = rules.quota;
-        Some(Self { layer: layer?, groups, quota: Quota { running, queued } })
+        let QuotaConfig { applications } = rules.quota;
+        Some(Self { layer: layer?, groups, quota: Quota { applications } })
     }
 }
 

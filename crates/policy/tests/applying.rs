@@ -6,7 +6,7 @@ mod support;
 
 use expect_test::{Expect, expect};
 use model::id::BackendKind::{self, Kubernetes, Local, Yarn};
-use policy::{Policy, Principals};
+use policy::{Granted, Policy, Principals};
 use support::{apply, config, policy, shown, spec};
 
 /// What the rules of a configuration make of an application of ada's on Kubernetes.
@@ -194,14 +194,14 @@ fn kubernetes_refuses_what_reaches_for_others() {
             ("spark.kubernetes.driver.label.volumes.emptyDir.x/y", "1"),
         ],
         &expect![[r#"
-            refused SPARK.KUBERNETES.NAMESPACE: the tenant decides the namespace, which is what keeps tenants apart; `allow.namespaces` of the configuration allows none (rule built-in.kubernetes-namespaces)
-            refused spark.hadoop.spark.kubernetes.namespace: the tenant decides the namespace, which is what keeps tenants apart; `allow.namespaces` of the configuration allows none (rule built-in.kubernetes-namespaces)
+            refused SPARK.KUBERNETES.NAMESPACE: the tenant decides the namespace, which is what keeps tenants apart; `allow.namespaces` of the configuration allows no other (rule built-in.kubernetes-namespaces)
+            refused spark.hadoop.spark.kubernetes.namespace: the tenant decides the namespace, which is what keeps tenants apart; `allow.namespaces` of the configuration allows no other (rule built-in.kubernetes-namespaces)
             refused spark.kubernetes.authenticate.driver.oauthTokenFile: the backend decides which API server it speaks to and as whom; files named here would be the gateway's (rule built-in.kubernetes-credentials)
-            refused spark.kubernetes.authenticate.driver.serviceAccountName: a service account has rights, and the tenant's is the one that fits; `allow.service_accounts` of the configuration allows none (rule built-in.kubernetes-service-accounts)
-            refused spark.kubernetes.authenticate.executor.serviceAccountName: a service account has rights, and the tenant's is the one that fits; `allow.service_accounts` of the configuration allows none (rule built-in.kubernetes-service-accounts)
+            refused spark.kubernetes.authenticate.driver.serviceAccountName: a service account has rights, and the tenant's is the one that fits; `allow.service_accounts` of the configuration allows no other (rule built-in.kubernetes-service-accounts)
+            refused spark.kubernetes.authenticate.executor.serviceAccountName: a service account has rights, and the tenant's is the one that fits; `allow.service_accounts` of the configuration allows no other (rule built-in.kubernetes-service-accounts)
             refused spark.kubernetes.authenticate.submission.oauthToken: the backend decides which API server it speaks to and as whom; files named here would be the gateway's (rule built-in.kubernetes-credentials)
-            refused spark.kubernetes.container.image: images come from the configuration, so that only those it trusts run on the cluster; `allow.images` of the configuration allows none (rule built-in.kubernetes-images)
-            refused spark.kubernetes.container.image.pullSecrets: a Secret of the namespace may belong to another owner; `allow.secrets` of the configuration allows none (rule built-in.kubernetes-secrets)
+            refused spark.kubernetes.container.image: images come from the configuration, so that only those it trusts run on the cluster; `allow.images` of the configuration allows no other (rule built-in.kubernetes-images)
+            refused spark.kubernetes.container.image.pullSecrets: a Secret of the namespace may belong to another owner; `allow.secrets` of the configuration allows no other (rule built-in.kubernetes-secrets)
             refused spark.kubernetes.driver.annotation.iam.amazonaws.com/role: annotations with a domain give roles, networks and host names on many clusters; prometheus.io/ is free (rule built-in.kubernetes-annotations)
             refused spark.kubernetes.driver.hostNetwork: the gateway doesn't know this key, so it can't tell what it would do to others (rule built-in.kubernetes-unknown)
             refused spark.kubernetes.driver.label.lamplighter.dev/owner: labels with a domain and those of Spark are what the cluster and the gateway tell pods apart by (rule built-in.kubernetes-labels)
@@ -209,21 +209,21 @@ fn kubernetes_refuses_what_reaches_for_others() {
             refused spark.kubernetes.driver.pod.featureSteps: classes of the submitter would shape pods, or drop what protects them (rule built-in.kubernetes-feature-steps)
             refused spark.kubernetes.driver.pod.name: the gateway names objects after its own ids; another name could be another owner's object (rule built-in.kubernetes-names)
             refused spark.kubernetes.driver.podTemplateFile: a template can hold everything that other rules refuse (rule built-in.kubernetes-pod-template)
-            refused spark.kubernetes.driver.secrets.bobs-secret: a Secret of the namespace may belong to another owner; `allow.secrets` of the configuration allows none (rule built-in.kubernetes-secrets)
+            refused spark.kubernetes.driver.secrets.bobs-secret: a Secret of the namespace may belong to another owner; `allow.secrets` of the configuration allows no other (rule built-in.kubernetes-secrets)
             refused spark.kubernetes.driver.securityContext.allowPrivilegeEscalation: containers run without privilege (rule built-in.kubernetes-privilege)
             refused spark.kubernetes.driver.volumes.hostPath.root.mount.path: a folder of the node holds what belongs to others (rule built-in.kubernetes-host-path)
             refused spark.kubernetes.driver.volumes.hostPath.root.options.path: a folder of the node holds what belongs to others (rule built-in.kubernetes-host-path)
             refused spark.kubernetes.driver.volumes.nfs.x.options.server: the node mounts it with its own rights, from any server that it reaches (rule built-in.kubernetes-nfs)
-            refused spark.kubernetes.driver.volumes.persistentVolumeClaim.x.options.claimName: a claim may hold what belongs to another owner; `OnDemand` makes one of the application's own; `allow.volume_claims` of the configuration allows none (rule built-in.kubernetes-volume-claims)
-            refused spark.kubernetes.executor.container.image: images come from the configuration, so that only those it trusts run on the cluster; `allow.images` of the configuration allows none (rule built-in.kubernetes-images)
+            refused spark.kubernetes.driver.volumes.persistentVolumeClaim.x.options.claimName: a claim may hold what belongs to another owner; `OnDemand` makes one of the application's own; `allow.volume_claims` of the configuration allows no other (rule built-in.kubernetes-volume-claims)
+            refused spark.kubernetes.executor.container.image: images come from the configuration, so that only those it trusts run on the cluster; `allow.images` of the configuration allows no other (rule built-in.kubernetes-images)
             refused spark.kubernetes.executor.label.spark-role: labels with a domain and those of Spark are what the cluster and the gateway tell pods apart by (rule built-in.kubernetes-labels)
             refused spark.kubernetes.executor.podTemplateFile: a template can hold everything that other rules refuse (rule built-in.kubernetes-pod-template)
-            refused spark.kubernetes.executor.secretKeyRef.KEY: a Secret of the namespace may belong to another owner; `allow.secrets` of the configuration allows none (rule built-in.kubernetes-secrets)
+            refused spark.kubernetes.executor.secretKeyRef.KEY: a Secret of the namespace may belong to another owner; `allow.secrets` of the configuration allows no other (rule built-in.kubernetes-secrets)
             refused spark.kubernetes.executor.volumes.hostPath.emptyDir.options.path: a folder of the node holds what belongs to others (rule built-in.kubernetes-host-path)
             refused spark.kubernetes.file.upload.path: files would be written there with the gateway's rights (rule built-in.kubernetes-upload)
             refused spark.kubernetes.hadoop.configMapName: it mounts a ConfigMap or Secret by name, which may be another owner's (rule built-in.kubernetes-foreign-objects)
             refused spark.kubernetes.kerberos.tokenSecret.name: it mounts a ConfigMap or Secret by name, which may be another owner's (rule built-in.kubernetes-foreign-objects)
-            refused spark.kubernetes.namespace: the tenant decides the namespace, which is what keeps tenants apart; `allow.namespaces` of the configuration allows none (rule built-in.kubernetes-namespaces)
+            refused spark.kubernetes.namespace: the tenant decides the namespace, which is what keeps tenants apart; `allow.namespaces` of the configuration allows no other (rule built-in.kubernetes-namespaces)
         "#]],
     );
 }
@@ -318,7 +318,8 @@ tenants:
       images: ["registry.example/research/*", "other.example/x"]
       namespaces: [research]
       service_accounts: [spark-*]
-      secrets: [registry, s3]
+      secrets: [s3]
+      pull_secrets: [registry, mirror]
       volume_claims: [shared-*]
       sparks: ["3.5"]
       proxy_users: ["etl-*"]
@@ -329,7 +330,8 @@ tenants:
             ("spark.kubernetes.container.image", "registry.example/research/spark:3.5"),
             ("spark.kubernetes.namespace", " research "),
             ("spark.kubernetes.authenticate.driver.serviceAccountName", "spark-big"),
-            ("spark.kubernetes.container.image.pullSecrets", "registry, s3"),
+            ("spark.kubernetes.container.image.pullSecrets", "registry, mirror"),
+            ("spark.kubernetes.driver.secrets.s3", "/mnt"),
             ("spark.kubernetes.driver.volumes.persistentVolumeClaim.x.options.claimName", "shared-models"),
             ("@proxy_user", "etl-nightly"),
             ("@spark", "3.5"),
@@ -343,6 +345,7 @@ tenants:
             ("spark.kubernetes.driver.container.image", "other.example/x"),
             ("spark.kubernetes.namespace", "sales"),
             ("spark.kubernetes.container.image.pullSecrets", "registry,bobs"),
+            ("spark.kubernetes.driver.secretKeyRef.KEY", "registry:password"),
             ("@proxy_user", "hdfs"),
             ("@spark", "4.1"),
         ],
@@ -365,6 +368,34 @@ tenants:
         refused backend: `local` is none of the backends allowed (rule gateway.allow.backends)
     "#]],
     );
+}
+
+#[test]
+fn what_a_backend_gives_a_tenant_is_no_choice() {
+    let granted = |namespace: &str| Granted {
+        images: vec!["registry.example/spark:4.1".into()],
+        namespaces: vec![namespace.into()],
+        service_accounts: vec!["spark".into()],
+        pull_secrets: vec!["registry".into()],
+    };
+    let mut policy = policy("tenants: { sales: { allow: { images: [\"registry.example/*\"] } } }");
+    policy.grant("kubernetes".parse().unwrap(), Some("research".parse().unwrap()), &granted("research"));
+    policy.grant("kubernetes".parse().unwrap(), None, &granted("others"));
+    let submitted = [
+        ("spark.kubernetes.namespace", "research"),
+        ("spark.kubernetes.authenticate.driver.serviceAccountName", "spark"),
+        ("spark.kubernetes.container.image.pullSecrets", "registry"),
+        ("spark.kubernetes.driver.secrets.registry", "/mnt"),
+        ("spark.kubernetes.container.image", "registry.example/spark:4.1"),
+        ("spark.kubernetes.executor.container.image", "registry.example/other"),
+    ];
+    let refused = |who: &str| shown(&apply(&policy, who, Kubernetes, spec(&submitted)));
+    expect![[r#"
+        refused spark.kubernetes.executor.container.image: images come from the configuration, so that only those it trusts run on the cluster; `allow.images` of the configuration allows no other (rule built-in.kubernetes-images)
+    "#]].assert_eq(&refused("ada/research"));
+    expect![[r#"
+        refused spark.kubernetes.namespace: the tenant decides the namespace, which is what keeps tenants apart; `allow.namespaces` of the configuration allows no other (rule built-in.kubernetes-namespaces)
+    "#]].assert_eq(&refused("eve/sales"));
 }
 
 #[test]
@@ -527,7 +558,7 @@ gateway:
   conf:
     default: { "a b": 1, spark.yarn.keytab: /k, fs.s3a.x: 1 }
     forbid: ["spark.[ab]", "", "spark.yarn.principal"]
-  allow: { files: ["relative", "/a/*"], sparks: ["no spark"], images: ["a?"] }
+  allow: { files: ["relative", "/a/*"], sparks: ["no spark"], images: ["a?", "registry.example*"] }
   limits: { driver_memory: 1.5g, driver_cores: 0 }
   lift: [kubernetes-hostpath, master]
 tenants:
@@ -546,6 +577,7 @@ secret_words: [""]
         gateway.conf.forbid[0]: contains '['; only `*` stands for any text
         gateway.conf.forbid[1]: is empty
         gateway.allow.images[0]: contains '?'; only `*` stands for any text
+        gateway.allow.images[1]: must hold the registry with its `/` before the first `*`, or it means other registries too
         gateway.allow.sparks[0]: `no spark` is not a valid Spark name
         gateway.allow.files[0]: is relative; write an absolute path or a URI
         gateway.allow.files[1]: is no plain folder: `..`, `%`, `?`, `#` and `*` can't stand in it

@@ -75,8 +75,10 @@ impl<'a> Review<'a> {
     ) -> Option<Refusal> {
         let mut lists = self.layers.iter().filter_map(|layer| Some((*layer, layer.names.get(&list)?))).peekable();
         if lists.peek().is_none() {
-            let advice = format!("{}; `allow.{}` of the configuration allows none", rule.reason, list.as_str());
-            return (must_be_listed && !names.is_empty()).then(|| refusal(key, rule, &advice));
+            let granted = || self.policy.granted(self.place.backend, &self.principal.tenant, list);
+            let is_choice = must_be_listed && !names.iter().all(|name| any_matches(granted(), name));
+            let message = format!("{}; `allow.{}` of the configuration allows no other", rule.reason, list.as_str());
+            return is_choice.then(|| refusal(key, rule, &message));
         }
         lists.find_map(|(layer, Names { written, patterns })| {
             let unlisted = names.iter().find(|name| !any_matches(patterns, name))?;

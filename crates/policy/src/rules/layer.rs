@@ -145,13 +145,15 @@ impl Reader<'_> {
             (NameList::Namespaces, &allow.namespaces),
             (NameList::ServiceAccounts, &allow.service_accounts),
             (NameList::Secrets, &allow.secrets),
+            (NameList::PullSecrets, &allow.pull_secrets),
             (NameList::VolumeClaims, &allow.volume_claims),
             (NameList::Queues, &allow.queues),
         ];
         let mut names = BTreeMap::new();
         for (list, texts) in lists {
             let at = ["allow", list.as_str()];
-            if let (Some(texts), Some(patterns)) = (texts, self.list(&at, texts.as_deref(), pattern)) {
+            let read = |text: &str| if list == NameList::Images { images(text) } else { pattern(text) };
+            if let (Some(texts), Some(patterns)) = (texts, self.list(&at, texts.as_deref(), read)) {
                 names.insert(list, Names { written: texts.join(", "), patterns });
             }
         }
@@ -222,6 +224,16 @@ enum PatternProblem {
     Empty,
     #[error("contains {0:?}; only `*` stands for any text")]
     Unreadable(char),
+    #[error("must hold the registry with its `/` before the first `*`, or it means other registries too")]
+    OpenRegistry,
+}
+
+/// A pattern of images: `registry.example*` would mean `registry.example.evil/x` too.
+fn images(text: &str) -> Result<Pattern, PatternProblem> {
+    match text.split_once('*') {
+        Some((registry, _)) if !registry.contains('/') => Err(PatternProblem::OpenRegistry),
+        _ => pattern(text),
+    }
 }
 
 /// A pattern that means what people who write it expect.
