@@ -3,6 +3,7 @@
 //! Everything is text here; [`crate::Tokens::compile`] and [`crate::Policy::compile`] check the meaning and report all
 //! [`Problem`]s together. Secrets print as stars, in `Debug` as in what is serialised.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -11,12 +12,23 @@ use model::spark_conf::shown;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
+use crate::Principals;
+
 /// The section `auth`: who is let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthConfig {
     /// Bearer tokens. Without any there is one principal, whoever reaches the gateway.
     pub tokens: Vec<TokenConfig>,
+}
+
+impl AuthConfig {
+    /// Whether drivers of different people meet on this gateway: tokens stand for more than one of them.
+    pub fn principals(&self) -> Principals {
+        let person = |token: &TokenConfig| (token.user.clone(), token.tenant.clone());
+        let people: BTreeSet<_> = self.tokens.iter().map(person).collect();
+        if people.len() > 1 { Principals::Several } else { Principals::One }
+    }
 }
 
 /// A bearer token and whom it stands for.

@@ -201,7 +201,7 @@ fn kubernetes_refuses_what_reaches_for_others() {
             refused spark.kubernetes.authenticate.executor.serviceAccountName: a service account has rights, and the tenant's is the one that fits; `allow.service_accounts` of the configuration allows no other (rule built-in.kubernetes-service-accounts)
             refused spark.kubernetes.authenticate.submission.oauthToken: the backend decides which API server it speaks to and as whom; files named here would be the gateway's (rule built-in.kubernetes-credentials)
             refused spark.kubernetes.container.image: images come from the configuration, so that only those it trusts run on the cluster; `allow.images` of the configuration allows no other (rule built-in.kubernetes-images)
-            refused spark.kubernetes.container.image.pullSecrets: a Secret of the namespace may belong to another owner; `allow.secrets` of the configuration allows no other (rule built-in.kubernetes-secrets)
+            refused spark.kubernetes.container.image.pullSecrets: a Secret of the namespace may belong to another owner; `allow.pull_secrets` of the configuration allows no other (rule built-in.kubernetes-secrets)
             refused spark.kubernetes.driver.annotation.iam.amazonaws.com/role: annotations with a domain give roles, networks and host names on many clusters; prometheus.io/ is free (rule built-in.kubernetes-annotations)
             refused spark.kubernetes.driver.hostNetwork: the gateway doesn't know this key, so it can't tell what it would do to others (rule built-in.kubernetes-unknown)
             refused spark.kubernetes.driver.label.lamplighter.dev/owner: labels with a domain and those of Spark are what the cluster and the gateway tell pods apart by (rule built-in.kubernetes-labels)
@@ -351,8 +351,9 @@ tenants:
         ],
         &expect![[r#"
             refused spark.kubernetes.container.image: `registry.example/sales/spark:3.5` is none of those allowed: registry.example/research/*, other.example/x (rule tenants.research.allow.images)
-            refused spark.kubernetes.container.image.pullSecrets: `bobs` is none of those allowed: registry, s3 (rule tenants.research.allow.secrets)
+            refused spark.kubernetes.container.image.pullSecrets: `bobs` is none of those allowed: registry, mirror (rule tenants.research.allow.pull_secrets)
             refused spark.kubernetes.driver.container.image: `other.example/x` is none of those allowed: registry.example/* (rule gateway.allow.images)
+            refused spark.kubernetes.driver.secretKeyRef.KEY: `registry` is none of those allowed: s3 (rule tenants.research.allow.secrets)
             refused spark.kubernetes.namespace: `sales` is none of those allowed: research (rule tenants.research.allow.namespaces)
             refused spark: `4.1` is none of those allowed: 3.5 (rule tenants.research.allow.sparks)
             refused proxy_user: `ada` may not impersonate `hdfs` (rule tenants.research.allow.proxy_users)
@@ -391,9 +392,11 @@ fn what_a_backend_gives_a_tenant_is_no_choice() {
     ];
     let refused = |who: &str| shown(&apply(&policy, who, Kubernetes, spec(&submitted)));
     expect![[r#"
+        refused spark.kubernetes.driver.secrets.registry: a Secret of the namespace may belong to another owner; `allow.secrets` of the configuration allows no other (rule built-in.kubernetes-secrets)
         refused spark.kubernetes.executor.container.image: images come from the configuration, so that only those it trusts run on the cluster; `allow.images` of the configuration allows no other (rule built-in.kubernetes-images)
     "#]].assert_eq(&refused("ada/research"));
     expect![[r#"
+        refused spark.kubernetes.driver.secrets.registry: a Secret of the namespace may belong to another owner; `allow.secrets` of the configuration allows no other (rule built-in.kubernetes-secrets)
         refused spark.kubernetes.namespace: the tenant decides the namespace, which is what keeps tenants apart; `allow.namespaces` of the configuration allows no other (rule built-in.kubernetes-namespaces)
     "#]].assert_eq(&refused("eve/sales"));
 }
@@ -533,14 +536,9 @@ fn local_drivers_get_no_more_threads_than_cores_are_allowed() {
 
 #[test]
 fn quotas_are_the_tenants_or_the_default() {
-    let policy =
-        policy("{ default: { quota: { running: 2 } }, tenants: { research: { quota: { running: 9, queued: 100 } } } }");
-    let quota = |tenant: &str| {
-        let quota = policy.quota(&tenant.parse().unwrap());
-        (quota.running, quota.queued)
-    };
-    assert_eq!(quota("research"), (Some(9), Some(100)));
-    assert_eq!(quota("sales"), (Some(2), None));
+    let policy = policy("{ default: { quota: { applications: 2 } }, tenants: { research: { quota: {} } } }");
+    let applications = |tenant: &str| policy.quota(&tenant.parse().unwrap()).applications;
+    assert_eq!((applications("research"), applications("sales")), (None, Some(2)));
 }
 
 #[test]
