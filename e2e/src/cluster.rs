@@ -10,9 +10,10 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
 use kube::{
-    Api, Client, Config,
+    Api, Client, Config, ResourceExt,
     api::{EvictParams, ListParams},
     config::{KubeConfigOptions, Kubeconfig},
+    core::Status,
 };
 use testkit::environment;
 use tokio::{
@@ -155,20 +156,28 @@ impl Cluster {
     /// [`Cluster::restore_nodes`] is the way back.
     ///
     /// # Errors
-    /// When the API server refuses, or when a pod stays.
+    /// When the API server refuses, or when a pod stays; the nodes are then back in use.
     pub async fn drain_nodes(&mut self) -> Result<()> {
+        let drained = self.cordon_and_evict().await;
+        if drained.is_err() {
+            self.restore_nodes().await?;
+        }
+        drained
+    }
+
+    async fn cordon_and_evict(&self) -> Result<()> {
         let client = self.client().await?;
         let nodes: Api<Node> = Api::all(client.clone());
         for node in nodes.list(&ListParams::default()).await? {
-            nodes.cordon(node.metadata.name.as_deref().unwrap_or_default()).await?;
+            nodes.cordon(&node.name_any()).await?;
         }
         let pods: Api<Pod> = Api::all(client.clone());
         let on_nodes = ListParams::default().fields("spec.nodeName!=");
         for pod in pods.list(&on_nodes).await? {
-            let (name, namespace) = (pod.metadata.name.unwrap_or_default(), pod.metadata.namespace.unwrap_or_default());
-            let evicted =
-                Api::<Pod>::namespaced(client.clone(), &namespace).evict(&name, &EvictParams::default()).await;
-            ignore_gone(evicted).with_context(|| format!("evict {namespace}/{name}"))?;
+            let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
+            let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+            let evicted = pods.evict(&name, &EvictParams::default()).await;
+            ignore_ending(evicted).with_context(|| format!("evict {namespace}/{name}"))?;
         }
         until("evicted pods to be gone", DRAIN_LIMIT, async || {
             Ok(pods.list(&on_nodes).await?.items.is_empty().then_some(()))
@@ -183,7 +192,7 @@ impl Cluster {
     pub async fn restore_nodes(&mut self) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.client().await?);
         for node in nodes.list(&ListParams::default()).await? {
-            nodes.uncordon(node.metadata.name.as_deref().unwrap_or_default()).await?;
+            nodes.uncordon(&node.name_any()).await?;
         }
         Ok(())
     }
@@ -230,12 +239,17 @@ async fn are_ready(nodes: &Api<Node>) -> Result<bool> {
     Ok(!nodes.items.is_empty() && nodes.iter().all(is_ready))
 }
 
-/// What is gone already needs no eviction.
-fn ignore_gone<T>(outcome: kube::Result<T>) -> kube::Result<()> {
+/// What is gone already needs no eviction, nor what goes with its namespace.
+fn ignore_ending<T>(outcome: kube::Result<T>) -> kube::Result<()> {
     match outcome {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 || is_of_ending_namespace(&status) => Ok(()),
         other => other.map(drop),
     }
+}
+
+fn is_of_ending_namespace(status: &Status) -> bool {
+    let causes = status.details.as_ref().map_or(&[][..], |details| &details.causes);
+    causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 async fn lock(test: &str) -> Option<&'static RwLock<Cluster>> {
