@@ -9,12 +9,15 @@
 //! | Role of drivers | reading Secrets and logs, running commands in pods, making anything but executors |
 //! | admission policies ([`admission`]) | pods with other images, service accounts, Secrets or tokens; touching what belongs to another driver; leaving things behind |
 //! | NetworkPolicy | connections from outside, and to the cloud's metadata service |
+//! | ResourceQuota, LimitRange | taking more of the cluster than the tenant's share, filling a node's disk |
 //! | Role of the gateway | the gateway doing more in the namespace than it needs |
 //!
 //! Two owners of one tenant share its namespace. Their drivers can list each other's pods, and so read arguments and
 //! variables that don't look like secrets; owners who must not see that belong into two tenants.
 
 mod admission;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -40,6 +43,11 @@ pub struct TenantFence {
     pub blocked_networks: Vec<String>,
     /// Whether each attempt has a network policy of its own; without, pods of the namespace reach each other.
     pub policy_per_attempt: bool,
+    /// The most that the namespace may hold, `pods`, `requests.cpu` and the like as Kubernetes spells them. A driver
+    /// asks for executors itself, so this alone bounds how many it gets.
+    pub quota: BTreeMap<String, String>,
+    /// The most disk of its node that a container may fill, `20Gi`; it is evicted when it takes more.
+    pub disk_limit: Option<String>,
 }
 
 /// A level of Kubernetes' Pod Security Standards.
@@ -94,6 +102,8 @@ impl TenantFence {
             admitted_peers: Vec::new(),
             blocked_networks: Self::METADATA_NETWORKS.map(str::to_owned).to_vec(),
             policy_per_attempt: placement.network_policy,
+            quota: BTreeMap::new(),
+            disk_limit: None,
         }
     }
 }
@@ -115,6 +125,10 @@ pub fn fence(fence: &TenantFence) -> Vec<Value> {
         objects.push(role(fence, GATEWAY, &gateway_rules()));
         objects.push(binding(fence, GATEWAY, gateway));
     }
+    if !fence.quota.is_empty() {
+        objects.push(quota(fence));
+    }
+    objects.extend(fence.disk_limit.iter().map(|limit| disk_limit(fence, limit)));
     objects.extend(admission::policies(fence));
     objects
 }
@@ -215,6 +229,32 @@ fn binding(fence: &TenantFence, role: &str, subject: &Subject) -> Value {
         "metadata": { "name": role, "namespace": fence.namespace, "labels": own_labels() },
         "roleRef": { "apiGroup": RBAC, "kind": "Role", "name": role },
         "subjects": [subject],
+    })
+}
+
+fn quota(fence: &TenantFence) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": { "name": "lamplighter-tenant", "namespace": fence.namespace, "labels": own_labels() },
+        "spec": { "hard": fence.quota },
+    })
+}
+
+/// A limit for containers that name none, and for those that name a larger one.
+fn disk_limit(fence: &TenantFence, limit: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": { "name": "lamplighter-tenant", "namespace": fence.namespace, "labels": own_labels() },
+        "spec": {
+            "limits": [{
+                "type": "Container",
+                "default": { "ephemeral-storage": limit },
+                "defaultRequest": { "ephemeral-storage": "0" },
+                "max": { "ephemeral-storage": limit },
+            }],
+        },
     })
 }
 

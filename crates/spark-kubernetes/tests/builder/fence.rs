@@ -1,8 +1,10 @@
 //! The fence around a tenant.
 
+use std::collections::BTreeMap;
+
 use expect_test::{expect, expect_file};
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
@@ -17,6 +19,8 @@ fn tenant() -> TenantFence {
     placement.images.also_allowed.push("registry.test/team/*".parse().unwrap());
     TenantFence {
         gateway: Some(Subject::ServiceAccount { namespace: "lamplighter".to_owned(), name: "gateway".to_owned() }),
+        quota: BTreeMap::from([("pods".to_owned(), "50".to_owned()), ("requests.cpu".to_owned(), "40".to_owned())]),
+        disk_limit: Some("20Gi".to_owned()),
         ..TenantFence::of(&placement)
     }
 }
@@ -40,6 +44,8 @@ fn every_field_is_one_of_kubernetes() {
             "ServiceAccount" => through::<ServiceAccount>(&object),
             "Role" => through::<Role>(&object),
             "RoleBinding" => through::<RoleBinding>(&object),
+            "ResourceQuota" => through::<ResourceQuota>(&object),
+            "LimitRange" => through::<LimitRange>(&object),
             "NetworkPolicy" => through::<NetworkPolicy>(&object),
             "ValidatingAdmissionPolicy" => through::<ValidatingAdmissionPolicy>(&object),
             "ValidatingAdmissionPolicyBinding" => through::<ValidatingAdmissionPolicyBinding>(&object),
