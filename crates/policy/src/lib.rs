@@ -15,6 +15,8 @@
 pub mod access;
 mod builtin;
 pub mod config;
+#[cfg(test)]
+mod documentation;
 mod location;
 mod pattern;
 mod rules;

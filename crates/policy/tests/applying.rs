@@ -285,17 +285,16 @@ fn every_backend_keeps_identities_and_places() {
         "",
         &submitted,
         &expect![[r#"
-        refused spark.eventLog.dir: the gateway reads event logs later, with its own rights, from the place it chose itself (rule built-in.event-log)
-        refused spark.executorEnv.HADOOP_USER_NAME: it claims to be another user of Hadoop; use the proxy user, which the gateway checks (rule built-in.impersonation)
-        refused spark.kerberos.keytab: a keytab or ticket would be read with the gateway's rights, or be the gateway's own (rule built-in.kerberos-identity)
-        refused spark.lamplighter.other: keys of this name are for the gateway itself (rule built-in.gateway-keys)
-        refused spark.lamplighter.work-dir: keys of this name are for the gateway itself (rule built-in.gateway-keys)
-        refused spark.master: the backend decides which cluster it is; on a local backend local[N] is free to choose (rule built-in.master)
-        refused spark.yarn.appMasterEnv.HADOOP_PROXY_USER: it claims to be another user of Hadoop; use the proxy user, which the gateway checks (rule built-in.impersonation)
-        refused spark.yarn.principal: a keytab or ticket would be read with the gateway's rights, or be the gateway's own (rule built-in.kerberos-identity)
-        refused spark.yarn.stagingDir: the gateway would write to that folder, or run the application master, with its own rights (rule built-in.yarn-gateway-rights)
-        refused proxy_user: `ada` may not impersonate `hdfs` (rule built-in.proxy-users)
-    "#]],
+            refused spark.eventLog.dir: the gateway reads event logs later, with its own rights, from the place it chose itself (rule built-in.event-log)
+            refused spark.executorEnv.HADOOP_USER_NAME: it claims to be another user of Hadoop; use the proxy user, which the gateway checks (rule built-in.impersonation)
+            refused spark.kerberos.keytab: a keytab or ticket would be read with the gateway's rights, or be the gateway's own (rule built-in.kerberos-identity)
+            refused spark.lamplighter.other: keys of this name are for the gateway itself (rule built-in.gateway-keys)
+            refused spark.master: the backend decides which cluster it is; on a local backend local[N] is free to choose (rule built-in.master)
+            refused spark.yarn.appMasterEnv.HADOOP_PROXY_USER: it claims to be another user of Hadoop; use the proxy user, which the gateway checks (rule built-in.impersonation)
+            refused spark.yarn.principal: a keytab or ticket would be read with the gateway's rights, or be the gateway's own (rule built-in.kerberos-identity)
+            refused spark.yarn.stagingDir: the gateway would write there, speak to it, or run the application master, with its own rights (rule built-in.yarn-gateway-rights)
+            refused proxy_user: `ada` may not impersonate `hdfs` (rule built-in.proxy-users)
+        "#]],
     );
     check_as("ada", Local, "", &[("spark.master", "local[4]"), ("@proxy_user", "ada")], &expect![[r#""#]]);
 }
