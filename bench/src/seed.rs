@@ -109,6 +109,8 @@ fn new_application(fence: &Fence, number: u64, at: Timestamp) -> Result<NewAppli
         at,
         idempotency: None,
         queue_max: None,
+        tenant_max: None,
+        audit: None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The engine in the real world: use cases for the doors, and one driven [`Reconciler`](crate::reconciler::Reconciler) per backend.
 
+mod census;
 mod housekeeping;
 mod lane;
 
@@ -9,8 +10,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use model::application::{Application, Wish};
-use model::id::{ApplicationId, ApplicationKind, BackendName, HolderId, Shard, UserName};
-use model::principal::Principal;
+use model::audit::{AuditEntry, AuditRecord};
+use model::id::{ApplicationId, ApplicationKind, BackendName, HolderId, Shard};
+use model::principal::{Principal, Scope};
 use model::spec::{ATTEMPTS_MAX, ApplicationSpec};
 use model::state::State;
 use model::time::Timestamp;
@@ -19,8 +21,9 @@ use tokio::task::JoinSet;
 use crate::backend::{DynBackend, Owned, Problem};
 use crate::events::EventHub;
 use crate::step::Policy;
-use crate::store::{Accepted, DynStore, IdempotencyKey, ListQuery, NewApplication, Positioned, StoreError};
+use crate::store::{Accepted, AuditQuery, DynStore, IdempotencyKey, ListQuery, NewApplication, Positioned, StoreError};
 
+pub use self::census::Census;
 use self::lane::Lane;
 
 /// The time: the machine's clock, except that it never goes back while the process lives.
@@ -116,6 +119,23 @@ pub struct AcceptRequest {
     pub retry_of: Option<ApplicationId>,
     /// The client's key for safe repetition.
     pub idempotency: Option<IdempotencyKey>,
+    /// How many applications of its tenant may be under way or waiting, with this one.
+    pub tenant_max: Option<u64>,
+    /// The decision to record with it; its object becomes the new application.
+    pub audit: Option<AuditEntry>,
+}
+
+/// How an ended application is repeated.
+#[derive(Clone, Debug)]
+pub struct Repeat {
+    /// What to run: what the ended one ran, as the rules of today want it.
+    pub spec: ApplicationSpec,
+    /// The client's key for safe repetition.
+    pub idempotency: Option<IdempotencyKey>,
+    /// As for [`AcceptRequest::tenant_max`].
+    pub tenant_max: Option<u64>,
+    /// As for [`AcceptRequest::audit`].
+    pub audit: Option<AuditEntry>,
 }
 
 /// Why an application was not accepted.
@@ -244,6 +264,8 @@ impl Engine {
             at: now(),
             idempotency: request.idempotency,
             queue_max: lane.queue_max(),
+            tenant_max: request.tenant_max,
+            audit: request.audit,
         };
         let (store, lane) = (Arc::clone(&self.store), lane.handle());
         complete(async move {
@@ -269,6 +291,28 @@ impl Engine {
         Ok(Some(Accepted::Replayed(known)))
     }
 
+    /// Where applications run that name no backend.
+    pub fn default_backend(&self) -> &BackendName {
+        &self.default_backend
+    }
+
+    /// Appends decisions to the record of audit; they are durable when this answers.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    pub async fn record(&self, entries: Vec<AuditEntry>) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.store);
+        complete(async move { store.record(entries).await }).await
+    }
+
+    /// A page of the record of audit, newest first.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
+        self.store.audit(query).await
+    }
+
     fn unknown_backend(&self, name: BackendName) -> AcceptError {
         let known: Vec<&str> = self.lanes.keys().map(BackendName::as_str).collect();
         AcceptError::UnknownBackend { name, known: known.join(", ") }
@@ -282,12 +326,17 @@ impl Engine {
         self.store.get(id).await
     }
 
-    /// One application by its name.
+    /// One application of the scope by its name.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub async fn get_by_name(&self, kind: ApplicationKind, name: &str) -> Result<Option<Application>, StoreError> {
-        self.store.get_by_name(kind, name).await
+    pub async fn get_by_name(
+        &self,
+        scope: &Scope,
+        kind: ApplicationKind,
+        name: &str,
+    ) -> Result<Option<Application>, StoreError> {
+        self.store.get_by_name(scope, kind, name).await
     }
 
     /// A page of applications, newest first.
@@ -298,18 +347,18 @@ impl Engine {
         self.store.list(query).await
     }
 
-    /// A page by position, oldest first, with the total.
+    /// A page of the scope by position, oldest first, with the total.
     ///
     /// # Errors
     /// When the store can't be read.
     pub async fn list_by_position(
         &self,
+        scope: &Scope,
         kind: ApplicationKind,
-        owner: Option<&UserName>,
         offset: u32,
         limit: u32,
     ) -> Result<Positioned, StoreError> {
-        self.store.list_by_position(kind, owner, offset, limit).await
+        self.store.list_by_position(scope, kind, offset, limit).await
     }
 
     /// Raises the user's wish; the application as it is stored then, `None` when there is none.
@@ -339,8 +388,9 @@ impl Engine {
         &self,
         principal: &Principal,
         id: ApplicationId,
-        idempotency: Option<IdempotencyKey>,
+        repeat: Repeat,
     ) -> Result<Option<Accepted>, AcceptError> {
+        let Repeat { spec, idempotency, tenant_max, audit } = repeat;
         if let Some(key) = &idempotency
             && let Some(known) = self.replay(principal, key).await?
         {
@@ -351,15 +401,16 @@ impl Engine {
             return Err(AcceptError::NotRetryable { id, state: application.state });
         }
         // Names are unique, and the one that it repeats keeps its own.
-        for name in retry_names(application.spec.name.as_deref()) {
-            let mut spec = (*application.spec).clone();
-            spec.name = name;
+        for name in retry_names(spec.name.as_deref()) {
+            let spec = ApplicationSpec { name, ..spec.clone() };
             let request = AcceptRequest {
                 kind: id.kind(),
                 spec,
                 backend: Some(application.backend.clone()),
                 retry_of: Some(id),
                 idempotency: idempotency.clone(),
+                tenant_max,
+                audit: audit.clone(),
             };
             match self.accept(principal, request).await {
                 Err(AcceptError::Store(StoreError::NameTaken { .. })) => {}

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::application::{Application, Wish};
+use model::audit::{AuditDecision, AuditEntry, AuditId, AuditRecord};
 use model::event::{Event, EventKind};
-use model::id::{ApplicationId, ApplicationKind, BackendName, EventId, HolderId, Shard, UserName};
-use model::principal::Owner;
+use model::id::{ApplicationId, ApplicationKind, BackendName, EventId, HolderId, Shard, TenantName, UserName};
+use model::principal::{Owner, Scope};
 use model::spec::ApplicationSpec;
 use model::state::State;
 use model::time::Timestamp;
@@ -30,7 +31,8 @@ pub trait Store: Send + Sync + 'static {
     /// run the program again.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`], [`StoreError::KeyReused`], [`StoreError::KeySpent`], [`StoreError::Full`].
+    /// [`StoreError::NameTaken`], [`StoreError::KeyReused`], [`StoreError::KeySpent`], [`StoreError::Full`],
+    /// [`StoreError::TenantFull`].
     async fn accept(&self, new: NewApplication) -> Result<Accepted, StoreError>;
 
     /// What [`Store::accept`] would answer to a request with this key of `owner` because of an earlier one; `None`
@@ -80,19 +82,25 @@ pub trait Store: Send + Sync + 'static {
     /// One application.
     async fn get(&self, id: ApplicationId) -> Result<Option<Application>, StoreError>;
 
-    /// The application of this kind with this name; names are unique among those whose wish isn't `Delete`
-    /// or that aren't terminal yet.
-    async fn get_by_name(&self, kind: ApplicationKind, name: &str) -> Result<Option<Application>, StoreError>;
+    /// The application of this kind with this name in the scope; names of one owner are unique among those whose
+    /// wish isn't `Delete` or that aren't terminal yet. Where several owners have the name, it is the one with the
+    /// highest number.
+    async fn get_by_name(
+        &self,
+        scope: &Scope,
+        kind: ApplicationKind,
+        name: &str,
+    ) -> Result<Option<Application>, StoreError>;
 
     /// A page of applications, newest first.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Application>, StoreError>;
 
-    /// `limit` applications of a kind from position `offset` on, oldest first, and how many there are in all:
-    /// Livy's list.
+    /// `limit` applications of a kind from position `offset` of the scope on, oldest first, and how many the scope
+    /// has in all: Livy's list.
     async fn list_by_position(
         &self,
+        scope: &Scope,
         kind: ApplicationKind,
-        owner: Option<&UserName>,
         offset: u32,
         limit: u32,
     ) -> Result<Positioned, StoreError>;
@@ -150,6 +158,15 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets events older than the newest `keep`, at most `limit` of them at once; how many went.
     async fn trim_events(&self, keep: u64, limit: u32) -> Result<u64, StoreError>;
 
+    /// Appends decisions to the record of audit, in their order.
+    async fn record(&self, entries: Vec<AuditEntry>) -> Result<(), StoreError>;
+
+    /// A page of the record of audit, newest first.
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Forgets records of audit older than the newest `keep`, at most `limit` of them at once; how many went.
+    async fn trim_audit(&self, keep: u64, limit: u32) -> Result<u64, StoreError>;
+
     /// Follows the id of the newest event that can be read: it changes after each commit, also after those of
     /// other gateways on the same store (for them with a delay of up to a second).
     fn newest_event(&self) -> watch::Receiver<EventId>;
@@ -182,6 +199,10 @@ pub struct NewApplication {
     pub idempotency: Option<IdempotencyKey>,
     /// How long the queue of the shard may be, with this one in it; `None` for no limit.
     pub queue_max: Option<u64>,
+    /// How many applications of the owner's tenant may be under way or waiting, with this one; `None` for no limit.
+    pub tenant_max: Option<u64>,
+    /// The decision to record in the same commit; its object becomes the new application's id.
+    pub audit: Option<AuditEntry>,
 }
 
 /// A client's `Idempotency-Key` with what it was used for.
@@ -266,6 +287,8 @@ pub struct Positioned {
 /// Filters of a list; each narrows it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListQuery {
+    /// Only what may be seen.
+    pub scope: Scope,
     /// Only this kind.
     pub kind: Option<ApplicationKind>,
     /// Only these states; all when empty.
@@ -282,6 +305,21 @@ pub struct ListQuery {
     pub external_id: Option<String>,
     /// Only those after this one in the list's order (accepted time, then kind, then number, newest first).
     pub after: Option<Cursor>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Filters of the record of audit; each narrows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only records before this one.
+    pub before: Option<AuditId>,
+    /// Only what this user asked for.
+    pub user: Option<UserName>,
+    /// Only what this tenant's users asked for.
+    pub tenant: Option<TenantName>,
+    /// Only what was decided so.
+    pub decision: Option<AuditDecision>,
     /// At most this many.
     pub limit: u32,
 }
@@ -322,6 +360,9 @@ pub enum StoreError {
     /// The queue is as long as it may be.
     #[error("the queue is full ({0} applications wait)")]
     Full(u64),
+    /// The tenant has as many applications under way or waiting as it may.
+    #[error("the tenant has {0} applications that haven't ended, which is as many as it may")]
+    TenantFull(u64),
     /// All numbers of the kind are used up.
     #[error("no numbers left for applications of kind {0}")]
     NumbersExhausted(ApplicationKind),

@@ -5,6 +5,7 @@
 //! table of states, transitions and reasons.
 
 pub mod application;
+pub mod audit;
 pub mod duration;
 pub mod event;
 pub mod id;

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use engine::store::{
-    Accepted, Cursor, Fence, IdempotencyKey, KEY_KEPT, Lease, LeaseRequest, ListQuery, NewApplication, Positioned,
-    Save, Store, StoreError,
+    Accepted, AuditQuery, Cursor, Fence, IdempotencyKey, KEY_KEPT, Lease, LeaseRequest, ListQuery, NewApplication,
+    Positioned, Save, Store, StoreError,
 };
 use model::application::{Application, Wish};
+use model::audit::{AuditEntry, AuditId, AuditRecord};
 use model::event::{Event, EventKind};
-use model::id::{ApplicationId, ApplicationKind, EventId, HolderId, Shard, UserName};
-use model::principal::Owner;
+use model::id::{ApplicationId, ApplicationKind, EventId, HolderId, Shard, TenantName};
+use model::principal::{Owner, Scope};
 use model::state::State;
 use model::time::Timestamp;
 use tokio::sync::watch;
@@ -44,6 +45,8 @@ struct Tables {
     leases: BTreeMap<Shard, StoredLease>,
     events: VecDeque<Event>,
     last_event: EventId,
+    audit: VecDeque<AuditRecord>,
+    last_audit: AuditId,
 }
 
 impl Default for MemoryStore {
@@ -84,14 +87,18 @@ impl Tables {
         self.applications.values().filter(move |application| application.shard == *shard)
     }
 
-    fn by_name(&self, kind: ApplicationKind, name: &str) -> Option<&Application> {
+    fn by_name(&self, scope: &Scope, kind: ApplicationKind, name: &str) -> Option<&Application> {
         let named =
             |a: &&Application| a.id.kind() == kind && a.spec.name.as_deref() == Some(name) && rules::holds_name(a);
-        self.applications.values().find(named)
+        self.applications.values().rev().filter(|a| scope.contains(&a.owner)).find(named)
     }
 
     fn queue_length(&self, shard: &Shard) -> u64 {
         self.of_shard(shard).map(|a| u64::from(a.state == State::Accepted)).sum()
+    }
+
+    fn open_of(&self, tenant: &TenantName) -> u64 {
+        self.applications.values().map(|a| u64::from(a.owner.tenant == *tenant && !a.state.is_terminal())).sum()
     }
 
     fn replay(&self, owner: &Owner, key: &IdempotencyKey, at: Timestamp) -> Result<Option<Application>, StoreError> {
@@ -107,11 +114,12 @@ impl Tables {
             return Ok(Accepted::Replayed(known));
         }
         if let Some(name) = &new.spec.name
-            && let Some(holder) = self.by_name(new.kind, name)
+            && let Some(holder) = self.by_name(&Scope::Owner(new.owner.clone()), new.kind, name)
         {
             return Err(StoreError::NameTaken { name: name.clone(), holder: holder.id });
         }
         rules::check_queue(self.queue_length(&new.shard), new.queue_max)?;
+        rules::check_tenant(self.open_of(&new.owner.tenant), new.tenant_max)?;
         let number = self.next_number.entry(new.kind).or_default();
         let id = ApplicationId::new(new.kind, *number).ok_or(StoreError::NumbersExhausted(new.kind))?;
         *number += 1;
@@ -119,6 +127,7 @@ impl Tables {
             let used = UsedKey { fingerprint: *fingerprint, application: id, spent_at: None };
             self.keys.insert(key_of_owner(&new.owner, key), used);
         }
+        self.record(rules::admission(new.audit.clone(), id).into_iter().collect());
         let application = rules::accepted(id, new);
         self.append(application.accepted_at, EventKind::Accepted, &application);
         self.applications.insert(id, application.clone());
@@ -183,10 +192,8 @@ impl Tables {
         found.into_iter().take(query.limit as usize).cloned().collect()
     }
 
-    fn list_by_position(&self, kind: ApplicationKind, owner: Option<&UserName>, offset: u32, limit: u32) -> Positioned {
-        let all = || {
-            self.applications.values().filter(|a| a.id.kind() == kind && owner.is_none_or(|user| a.owner.user == *user))
-        };
+    fn list_by_position(&self, scope: &Scope, kind: ApplicationKind, offset: u32, limit: u32) -> Positioned {
+        let all = || self.applications.values().filter(|a| a.id.kind() == kind && scope.contains(&a.owner));
         let applications = all().skip(offset as usize).take(limit as usize).cloned().collect();
         Positioned { applications, total: all().count() as u64 }
     }
@@ -231,6 +238,30 @@ impl Tables {
         self.events.iter().skip(start).take(limit as usize).cloned().collect()
     }
 
+    fn record(&mut self, entries: Vec<AuditEntry>) {
+        for entry in entries {
+            self.last_audit = AuditId(self.last_audit.0 + 1);
+            self.audit.push_back(AuditRecord { id: self.last_audit, entry });
+        }
+    }
+
+    fn audit(&self, query: &AuditQuery) -> Vec<AuditRecord> {
+        let wanted = |record: &&AuditRecord| {
+            let entry = &record.entry;
+            query.before.is_none_or(|before| record.id < before)
+                && query.user.as_ref().is_none_or(|user| entry.user.as_ref() == Some(user))
+                && query.tenant.as_ref().is_none_or(|tenant| entry.tenant.as_ref() == Some(tenant))
+                && query.decision.is_none_or(|decision| entry.decision == decision)
+        };
+        self.audit.iter().rev().filter(wanted).take(query.limit as usize).cloned().collect()
+    }
+
+    fn trim_audit(&mut self, keep: u64, limit: u32) -> u64 {
+        let excess = (self.audit.len() as u64).saturating_sub(keep).min(u64::from(limit));
+        (0..excess).for_each(|_| drop(self.audit.pop_front()));
+        excess
+    }
+
     fn trim_events(&mut self, keep: u64, limit: u32) -> u64 {
         let excess = (self.events.len() as u64).saturating_sub(keep).min(u64::from(limit));
         (0..excess).for_each(|_| drop(self.events.pop_front()));
@@ -248,9 +279,10 @@ fn place(application: &Application) -> (Timestamp, ApplicationId) {
 }
 
 fn matches(query: &ListQuery, application: &Application) -> bool {
-    let ListQuery { kind, states, backend, name, labels, owner, external_id, after, limit: _ } = query;
+    let ListQuery { scope, kind, states, backend, name, labels, owner, external_id, after, limit: _ } = query;
     let spec = &application.spec;
-    kind.is_none_or(|kind| kind == application.id.kind())
+    scope.contains(&application.owner)
+        && kind.is_none_or(|kind| kind == application.id.kind())
         && (states.is_empty() || states.contains(&application.state))
         && backend.as_ref().is_none_or(|backend| *backend == application.backend)
         && (name.is_none() || *name == spec.name)
@@ -302,8 +334,13 @@ impl Store for MemoryStore {
         Ok(self.tables().applications.get(&id).cloned())
     }
 
-    async fn get_by_name(&self, kind: ApplicationKind, name: &str) -> Result<Option<Application>, StoreError> {
-        Ok(self.tables().by_name(kind, name).cloned())
+    async fn get_by_name(
+        &self,
+        scope: &Scope,
+        kind: ApplicationKind,
+        name: &str,
+    ) -> Result<Option<Application>, StoreError> {
+        Ok(self.tables().by_name(scope, kind, name).cloned())
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Vec<Application>, StoreError> {
@@ -312,12 +349,12 @@ impl Store for MemoryStore {
 
     async fn list_by_position(
         &self,
+        scope: &Scope,
         kind: ApplicationKind,
-        owner: Option<&UserName>,
         offset: u32,
         limit: u32,
     ) -> Result<Positioned, StoreError> {
-        Ok(self.tables().list_by_position(kind, owner, offset, limit))
+        Ok(self.tables().list_by_position(scope, kind, offset, limit))
     }
 
     async fn active(
@@ -375,6 +412,19 @@ impl Store for MemoryStore {
 
     async fn last_event(&self) -> Result<EventId, StoreError> {
         Ok(self.tables().last_event)
+    }
+
+    async fn record(&self, entries: Vec<AuditEntry>) -> Result<(), StoreError> {
+        self.tables().record(entries);
+        Ok(())
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
+        Ok(self.tables().audit(query))
+    }
+
+    async fn trim_audit(&self, keep: u64, limit: u32) -> Result<u64, StoreError> {
+        Ok(self.tables().trim_audit(keep, limit))
     }
 
     async fn trim_events(&self, keep: u64, limit: u32) -> Result<u64, StoreError> {

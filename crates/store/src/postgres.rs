@@ -28,7 +28,8 @@ use crate::sql::group::{self, GROUP_MAX};
 use crate::sql::query::{LastEvent, Query};
 use crate::sql::{Driver, SqlStore};
 
-const MIGRATIONS: Migrations = &[include_str!("../migrations/postgres-1.sql")];
+const MIGRATIONS: Migrations =
+    &[include_str!("../migrations/postgres-1.sql"), include_str!("../migrations/postgres-2.sql")];
 /// Commands that may wait; more wait for room before they are queued.
 const QUEUE_MAX: usize = 2 * GROUP_MAX;
 /// How often a gateway looks for what the others wrote.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use engine::store::StoreError;
 use model::application::{Application, Attempt, Wish};
+use model::audit::{AuditEntry, AuditId, AuditRecord};
 use model::event::{Event, EventKind};
 use model::id::{ApplicationId, AttemptId, EventId};
 use model::label::Labels;
@@ -313,6 +314,54 @@ fn parse_event_kind(word: &str) -> Result<EventKind, StoreError> {
     let wishes = [Wish::Run, Wish::Cancel, Wish::Delete].map(EventKind::Wish);
     let all = [EventKind::Accepted, EventKind::State, EventKind::Removed].into_iter().chain(wishes);
     all.into_iter().find(|kind| kind.as_str() == word).ok_or_else(|| unreadable("event", word))
+}
+
+/// A decision of audit.
+#[derive(Serialize, Deserialize)]
+struct AuditText {
+    format: u32,
+    at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    action: String,
+    object: String,
+    decision: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<String>,
+    request_id: String,
+}
+
+/// The text of a decision.
+pub(crate) fn write_audit(entry: &AuditEntry) -> Result<String, StoreError> {
+    write(&AuditText {
+        format: FORMAT,
+        at: entry.at,
+        user: entry.user.as_ref().map(ToString::to_string),
+        tenant: entry.tenant.as_ref().map(ToString::to_string),
+        action: entry.action.clone(),
+        object: entry.object.clone(),
+        decision: entry.decision.as_str().to_owned(),
+        rules: entry.rules.clone(),
+        request_id: entry.request_id.clone(),
+    })
+}
+
+/// The decision in a text.
+pub(crate) fn read_audit(id: AuditId, text: &str) -> Result<AuditRecord, StoreError> {
+    let text: AuditText = read("record of audit", text)?;
+    let entry = AuditEntry {
+        at: text.at,
+        user: text.user.map(|user| parse("user", &user)).transpose()?,
+        tenant: text.tenant.map(|tenant| parse("tenant", &tenant)).transpose()?,
+        action: text.action,
+        object: text.object,
+        decision: parse("decision", &text.decision)?,
+        rules: text.rules,
+        request_id: text.request_id,
+    };
+    Ok(AuditRecord { id, entry })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use engine::store::{Fence, KEY_KEPT, Lease, LeaseRequest, NewApplication, Save, StoreError};
 use model::application::{Application, Wish};
+use model::audit::AuditEntry;
 use model::event::{Event, EventKind};
 use model::id::{ApplicationId, EventId, HolderId};
 use model::state::State;
@@ -36,6 +37,11 @@ pub(crate) fn accepted(id: ApplicationId, new: NewApplication) -> Application {
     }
 }
 
+/// The decision that let an application in, now that its id is known.
+pub(crate) fn admission(audit: Option<AuditEntry>, id: ApplicationId) -> Option<AuditEntry> {
+    audit.map(|entry| AuditEntry { object: id.to_string(), ..entry })
+}
+
 /// An idempotency key with what it was used for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UsedKey {
@@ -63,6 +69,14 @@ pub(crate) fn replayed(
 pub(crate) fn check_queue(length: u64, queue_max: Option<u64>) -> Result<(), StoreError> {
     match queue_max {
         Some(max) if length >= max => Err(StoreError::Full(length)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a tenant with `open` applications that haven't ended may have one more.
+pub(crate) fn check_tenant(open: u64, tenant_max: Option<u64>) -> Result<(), StoreError> {
+    match tenant_max {
+        Some(max) if open >= max => Err(StoreError::TenantFull(open)),
         _ => Ok(()),
     }
 }

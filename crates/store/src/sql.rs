@@ -20,13 +20,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::store::{
-    Accepted, Fence, IdempotencyKey, Lease, LeaseRequest, ListQuery, NewApplication, Positioned, Save, Store,
-    StoreError,
+    Accepted, AuditQuery, Fence, IdempotencyKey, Lease, LeaseRequest, ListQuery, NewApplication, Positioned, Save,
+    Store, StoreError,
 };
 use model::application::{Application, Wish};
+use model::audit::{AuditEntry, AuditRecord};
 use model::event::Event;
-use model::id::{ApplicationId, ApplicationKind, EventId, HolderId, Shard, UserName};
-use model::principal::Owner;
+use model::id::{ApplicationId, ApplicationKind, EventId, HolderId, Shard};
+use model::principal::{Owner, Scope};
 use model::time::Timestamp;
 use tokio::sync::watch;
 
@@ -106,8 +107,13 @@ impl<D: Driver> Store for SqlStore<D> {
         self.driver.read(query::Get(id)).await
     }
 
-    async fn get_by_name(&self, kind: ApplicationKind, name: &str) -> Result<Option<Application>, StoreError> {
-        self.driver.read(query::ByName(kind, name.to_owned())).await
+    async fn get_by_name(
+        &self,
+        scope: &Scope,
+        kind: ApplicationKind,
+        name: &str,
+    ) -> Result<Option<Application>, StoreError> {
+        self.driver.read(query::ByName { scope: scope.clone(), kind, name: name.to_owned() }).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Vec<Application>, StoreError> {
@@ -116,12 +122,12 @@ impl<D: Driver> Store for SqlStore<D> {
 
     async fn list_by_position(
         &self,
+        scope: &Scope,
         kind: ApplicationKind,
-        owner: Option<&UserName>,
         offset: u32,
         limit: u32,
     ) -> Result<Positioned, StoreError> {
-        self.driver.read(position::ByPosition { kind, owner: owner.cloned(), offset, limit }).await
+        self.driver.read(position::ByPosition { kind, scope: scope.clone(), offset, limit }).await
     }
 
     async fn active(
@@ -179,6 +185,18 @@ impl<D: Driver> Store for SqlStore<D> {
 
     async fn last_event(&self) -> Result<EventId, StoreError> {
         self.driver.read(query::LastEvent).await
+    }
+
+    async fn record(&self, entries: Vec<AuditEntry>) -> Result<(), StoreError> {
+        self.command(|slot| Command::Record(entries, slot)).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, StoreError> {
+        self.driver.read(query::Audit(query.clone())).await
+    }
+
+    async fn trim_audit(&self, keep: u64, limit: u32) -> Result<u64, StoreError> {
+        self.command(|slot| Command::TrimAudit { keep, limit, slot }).await
     }
 
     async fn trim_events(&self, keep: u64, limit: u32) -> Result<u64, StoreError> {

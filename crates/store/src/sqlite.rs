@@ -27,7 +27,8 @@ use crate::sql::connection::Writes;
 use crate::sql::query::{LastEvent, Query};
 use crate::sql::{Driver, SqlStore};
 
-const MIGRATIONS: Migrations = &[include_str!("../migrations/sqlite-1.sql")];
+const MIGRATIONS: Migrations =
+    &[include_str!("../migrations/sqlite-1.sql"), include_str!("../migrations/sqlite-2.sql")];
 
 /// How long a query may take: a filter that leaves few of very many must not hold a connection for ever.
 const READ_PATIENCE: Duration = Duration::from_secs(5);
@@ -105,6 +106,8 @@ impl Driver for Sqlite {
 mod full_tests;
 #[cfg(test)]
 mod leftover_tests;
+#[cfg(test)]
+mod migration_tests;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]

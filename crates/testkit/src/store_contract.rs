@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a law is broken by panicking")]
 
 pub mod accepting;
+pub mod audit;
 pub mod concurrency;
 pub mod events;
 pub mod fields;
@@ -64,8 +65,9 @@ macro_rules! store_contract {
             accepting: an_accepted_application_can_be_read, numbers_count_per_kind_without_gaps,
                 a_repeated_key_answers_the_first_application, a_key_belongs_to_its_owner,
                 a_key_for_another_request_is_refused, a_key_outlives_its_application, a_repetition_needs_no_room, a_replay_can_be_asked_for,
-                a_full_queue_takes_no_more;
-            names: names_are_unique_per_kind, one_of_many_gets_the_name, a_name_is_free_when_its_holder_is_gone,
+                a_full_queue_takes_no_more, a_tenant_has_so_many_at_once;
+            audit: the_record_can_be_searched, an_admission_is_recorded_with_its_application, the_record_is_kept;
+            names: names_are_unique_per_kind, names_of_owners_never_meet, one_of_many_gets_the_name, a_name_is_free_when_its_holder_is_gone,
                 a_name_is_kept_by_ended_applications, names_of_any_length_and_spelling;
             saving: a_save_replaces_the_mutable_part, a_save_keeps_what_never_changes, other_versions_conflict,
                 only_legal_transitions_are_saved, saves_are_fenced, a_fence_covers_its_shard,
@@ -81,7 +83,7 @@ macro_rules! store_contract {
             queues: the_queue_is_in_order, the_queue_leaves_out, due_are_the_earliest_first, next_due_is_the_next_change,
                 queue_length_counts_the_accepted, active_applications_page_by_id, retention_by_age,
                 retention_by_count, retention_by_both;
-            lists: newest_come_first, every_filter_agrees_with_the_model, labels_and_states_filter,
+            lists: nothing_is_found_where_nothing_may_be_seen, newest_come_first, every_filter_agrees_with_the_model, labels_and_states_filter,
                 pages_are_complete_while_others_insert, positions_agree_with_the_model, positions_cross_blocks;
             events: every_change_is_told_once, events_page_in_order, trimming_forgets_the_oldest,
                 the_newest_event_moves_after_commits, another_gateway_learns_of_events,
@@ -223,7 +225,12 @@ pub fn other_shard() -> Shard {
 
 /// The owner `user` of the laws' tenant.
 pub fn owner(user: &str) -> Owner {
-    Owner { user: UserName::new(user).unwrap(), tenant: TenantName::new("core").unwrap() }
+    member(user, "core")
+}
+
+/// A user of a tenant.
+pub fn member(user: &str, tenant: &str) -> Owner {
+    Owner { user: UserName::new(user).unwrap(), tenant: TenantName::new(tenant).unwrap() }
 }
 
 /// A small program.
@@ -254,6 +261,8 @@ pub fn batch() -> NewApplication {
         at: at(0),
         idempotency: None,
         queue_max: None,
+        tenant_max: None,
+        audit: None,
     }
 }
 
@@ -281,6 +290,7 @@ pub fn outcome<T>(result: &Result<T, StoreError>) -> &'static str {
         Err(StoreError::KeyReused) => "key reused",
         Err(StoreError::KeySpent(_)) => "key spent",
         Err(StoreError::Full(_)) => "full",
+        Err(StoreError::TenantFull(_)) => "tenant full",
         Err(StoreError::NumbersExhausted(_)) => "numbers exhausted",
         Err(StoreError::Conflict(_)) => "conflict",
         Err(StoreError::Fenced(_)) => "fenced",

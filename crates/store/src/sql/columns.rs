@@ -5,8 +5,8 @@
 
 use engine::store::StoreError;
 use model::application::Application;
-use model::id::{ApplicationId, ApplicationKind, Shard, UserName};
-use model::principal::Owner;
+use model::id::{ApplicationId, ApplicationKind, Shard, TenantName};
+use model::principal::{Owner, Scope};
 use model::state::State;
 use model::time::Timestamp;
 
@@ -187,23 +187,34 @@ impl Tally {
         Self { scope: format!("retained:{shard}"), block: 0 }
     }
 
-    /// The scope of the tallies of all applications of a kind, or of those of one owner.
-    pub(crate) fn of_kind(kind: ApplicationKind, owner: Option<&UserName>, block: Block) -> String {
+    /// How many applications of a tenant haven't ended.
+    pub(crate) fn open(tenant: &TenantName) -> Self {
+        Self { scope: format!("open:{tenant}"), block: 0 }
+    }
+
+    /// The scope of the tallies of the applications of a kind that somebody may see. No name has a colon.
+    pub(crate) fn of_kind(kind: ApplicationKind, scope: &Scope, block: Block) -> String {
         let size = block.size();
-        owner.map_or_else(|| format!("{size}:{kind}"), |owner| format!("{size}:{kind}:{owner}"))
+        match scope {
+            Scope::Everything => format!("{size}:{kind}"),
+            Scope::Tenant(tenant) => format!("{size}:{kind}:{tenant}"),
+            Scope::Owner(Owner { tenant, user }) => format!("{size}:{kind}:{tenant}:{user}"),
+            Scope::Nothing => String::new(),
+        }
     }
 }
 
 /// Every tally that an application is counted in.
 pub(crate) fn tallies(application: &Application) -> Vec<Tally> {
-    let (kind, owner) = (application.id.kind(), &application.owner.user);
-    let mut tallies = Vec::with_capacity(6);
-    for owner in [None, Some(owner)] {
+    let (kind, owner) = (application.id.kind(), &application.owner);
+    let mut tallies = Vec::with_capacity(9);
+    for scope in [Scope::Everything, Scope::Tenant(owner.tenant.clone()), Scope::Owner(owner.clone())] {
         for size in [Block::Large, Block::Small] {
             let block = i64::from(application.id.number()) / size.size();
-            tallies.push(Tally { scope: Tally::of_kind(kind, owner, size), block });
+            tallies.push(Tally { scope: Tally::of_kind(kind, &scope, size), block });
         }
     }
+    tallies.extend((!application.state.is_terminal()).then(|| Tally::open(&owner.tenant)));
     tallies.extend((application.state == State::Accepted).then(|| Tally::queued(&application.shard)));
     tallies.extend(rules::retained_since(application).map(|_| Tally::retained(&application.shard)));
     tallies

@@ -5,6 +5,7 @@
 
 use engine::store::{Accepted, Fence, KEY_KEPT, Lease, LeaseRequest, NewApplication, Save, StoreError};
 use model::application::{Application, Wish};
+use model::audit::AuditEntry;
 use model::event::EventKind;
 use model::id::{ApplicationId, HolderId};
 use model::time::Timestamp;
@@ -68,7 +69,9 @@ pub(crate) enum Command {
     Remove(Fence, ApplicationId, Timestamp, Slot<()>),
     Lease(LeaseRequest, Slot<Option<Lease>>),
     Release(Fence, HolderId, Slot<()>),
+    Record(Vec<AuditEntry>, Slot<()>),
     TrimEvents { keep: u64, limit: u32, slot: Slot<u64> },
+    TrimAudit { keep: u64, limit: u32, slot: Slot<u64> },
 }
 
 impl Command {
@@ -81,7 +84,9 @@ impl Command {
             Self::Remove(fence, id, at, slot) => slot.fill(transaction.remove(fence, *id, *at).await),
             Self::Lease(request, slot) => slot.fill(transaction.lease(request).await),
             Self::Release(fence, holder, slot) => slot.fill(transaction.release(fence, holder).await),
+            Self::Record(entries, slot) => slot.fill(transaction.record(entries).await),
             Self::TrimEvents { keep, limit, slot } => slot.fill(transaction.trim_events(*keep, *limit).await),
+            Self::TrimAudit { keep, limit, slot } => slot.fill(transaction.trim_audit(*keep, *limit).await),
         }
     }
 
@@ -92,7 +97,8 @@ impl Command {
             Self::Save(_, _, slot) | Self::Remove(_, _, _, slot) | Self::Release(_, _, slot) => slot.is_abandoned(),
             Self::Wish(_, _, _, slot) => slot.is_abandoned(),
             Self::Lease(_, slot) => slot.is_abandoned(),
-            Self::TrimEvents { slot, .. } => slot.is_abandoned(),
+            Self::Record(_, slot) => slot.is_abandoned(),
+            Self::TrimEvents { slot, .. } | Self::TrimAudit { slot, .. } => slot.is_abandoned(),
         }
     }
 
@@ -103,7 +109,8 @@ impl Command {
             Self::Save(_, _, slot) | Self::Remove(_, _, _, slot) | Self::Release(_, _, slot) => slot.answer(committed),
             Self::Wish(_, _, _, slot) => slot.answer(committed),
             Self::Lease(_, slot) => slot.answer(committed),
-            Self::TrimEvents { slot, .. } => slot.answer(committed),
+            Self::Record(_, slot) => slot.answer(committed),
+            Self::TrimEvents { slot, .. } | Self::TrimAudit { slot, .. } => slot.answer(committed),
         }
     }
 }
@@ -127,7 +134,13 @@ impl<C: Writes> Transaction<'_, C> {
             let length = self.ledger.queue_length(self.connection, &new.shard).await?;
             rules::check_queue(length, new.queue_max)?;
         }
-        let application = rules::accepted(self.ledger.next_id(new.kind)?, new);
+        if new.tenant_max.is_some() {
+            let open = self.ledger.open_of(self.connection, &new.owner.tenant).await?;
+            rules::check_tenant(open, new.tenant_max)?;
+        }
+        let id = self.ledger.next_id(new.kind)?;
+        let audit = rules::admission(new.audit.clone(), id);
+        let application = rules::accepted(id, new);
         let values = columns::inserted(&application)?;
         self.ledger.take_id(application.id.kind())?;
         self.connection.write(columns::INSERT, values).await?;
@@ -135,6 +148,7 @@ impl<C: Writes> Transaction<'_, C> {
         if let Some(Replay { key, fingerprint, .. }) = key {
             self.write_key(key, fingerprint, application.id).await?;
         }
+        self.record(audit.as_slice()).await?;
         self.ledger.count(None, Some(&application));
         self.append(application.accepted_at, EventKind::Accepted, &application).await?;
         Ok(Accepted::Created(application))
@@ -156,9 +170,11 @@ impl<C: Writes> Transaction<'_, C> {
 
     async fn check_name(&mut self, new: &NewApplication) -> Result<(), StoreError> {
         let Some(name) = &new.spec.name else { return Ok(()) };
-        let values = vec![lookup_key(name).into(), columns::kind_number(new.kind).into()];
-        let holder =
-            self.connection.read_one("SELECT id FROM applications WHERE held_name = ?1 AND kind = ?2", values).await?;
+        let (tenant, user) = (new.owner.tenant.as_str(), new.owner.user.as_str());
+        let values = vec![lookup_key(name).into(), columns::kind_number(new.kind).into(), tenant.into(), user.into()];
+        let sql =
+            "SELECT id FROM applications WHERE held_name = ?1 AND kind = ?2 AND owner_tenant = ?3 AND owner_user = ?4";
+        let holder = self.connection.read_one(sql, values).await?;
         let Some(mut row) = holder else { return Ok(()) };
         Err(StoreError::NameTaken { name: name.clone(), holder: columns::application_id(row.int()?)? })
     }
@@ -242,14 +258,38 @@ impl<C: Writes> Transaction<'_, C> {
         }
     }
 
+    async fn record(&mut self, entries: &[AuditEntry]) -> Result<(), StoreError> {
+        for entry in entries {
+            let id = self.ledger.take_audit()?.0;
+            let sql = "INSERT INTO audit (id, user_name, tenant, decision, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let user = entry.user.as_ref().map(|user| user.as_str());
+            let tenant = entry.tenant.as_ref().map(|tenant| tenant.as_str());
+            let body = record::write_audit(entry)?;
+            let values =
+                vec![count(id).into(), user.into(), tenant.into(), entry.decision.as_str().into(), body.into()];
+            self.connection.write(sql, values).await?;
+        }
+        Ok(())
+    }
+
     async fn trim_events(&mut self, keep: u64, limit: u32) -> Result<u64, StoreError> {
         let last = self.ledger.last_event()?.0;
-        let first = self.connection.read_one("SELECT min(id) FROM events", vec![]).await?;
+        self.trim("events", last, keep, limit).await
+    }
+
+    async fn trim_audit(&mut self, keep: u64, limit: u32) -> Result<u64, StoreError> {
+        let last = self.ledger.last_audit()?.0;
+        self.trim("audit", last, keep, limit).await
+    }
+
+    /// Forgets the oldest rows of a table whose ids have no gaps, so that they count themselves.
+    async fn trim(&mut self, table: &str, last: u64, keep: u64, limit: u32) -> Result<u64, StoreError> {
+        let first = self.connection.read_one(&format!("SELECT min(id) FROM {table}"), vec![]).await?;
         let Some(first) = first.map(|mut row| row.optional_int()).transpose()?.flatten() else { return Ok(0) };
-        // Ids have no gaps, so they count themselves.
         let first = u64::try_from(first).map_err(corrupt)?;
         let excess = (last + 1).saturating_sub(first).saturating_sub(keep).min(limit.into());
-        self.connection.write("DELETE FROM events WHERE id < ?1", vec![count(first + excess).into()]).await?;
+        let delete = format!("DELETE FROM {table} WHERE id < ?1");
+        self.connection.write(&delete, vec![count(first + excess).into()]).await?;
         Ok(excess)
     }
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use engine::store::StoreError;
 use model::application::Application;
-use model::id::{ApplicationId, ApplicationKind, EventId, Shard};
+use model::audit::AuditId;
+use model::id::{ApplicationId, ApplicationKind, EventId, Shard, TenantName};
 use model::time::Timestamp;
 
 use super::columns::{Tally, tallies};
@@ -17,6 +18,8 @@ use crate::rules::StoredLease;
 
 /// The counter of events; those of numbers are called after their kind.
 pub(crate) const EVENTS: &str = "events";
+/// The counter of audit's records.
+const AUDIT: &str = "audit";
 
 /// What changes with almost every command. A transaction that is undone throws it away.
 #[derive(Default)]
@@ -67,6 +70,16 @@ impl Ledger {
         Ok(EventId(self.counter(EVENTS)?.value))
     }
 
+    /// The id of one more record of audit.
+    pub(crate) fn take_audit(&mut self) -> Result<AuditId, StoreError> {
+        self.advance(AUDIT).map(AuditId)
+    }
+
+    /// The newest record of audit.
+    pub(crate) fn last_audit(&mut self) -> Result<AuditId, StoreError> {
+        Ok(AuditId(self.counter(AUDIT)?.value))
+    }
+
     fn advance(&mut self, name: &str) -> Result<u64, StoreError> {
         let counter = self.counter(name)?;
         counter.value += 1;
@@ -85,7 +98,19 @@ impl Ledger {
 
     /// How many applications of the shard are accepted.
     pub(crate) async fn queue_length(&mut self, connection: &mut impl Reads, shard: &Shard) -> Result<u64, StoreError> {
-        let tally = Tally::queued(shard);
+        self.tally(connection, Tally::queued(shard)).await
+    }
+
+    /// How many applications of the tenant haven't ended.
+    pub(crate) async fn open_of(
+        &mut self,
+        connection: &mut impl Reads,
+        tenant: &TenantName,
+    ) -> Result<u64, StoreError> {
+        self.tally(connection, Tally::open(tenant)).await
+    }
+
+    async fn tally(&mut self, connection: &mut impl Reads, tally: Tally) -> Result<u64, StoreError> {
         let stored = match self.stored_tallies.get(&tally) {
             Some(stored) => *stored,
             None => read_tally(connection, &tally).await?,

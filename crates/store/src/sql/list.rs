@@ -4,6 +4,7 @@
 //! usually do. [`choose`] looks, [`statement`] writes.
 
 use engine::store::{ListQuery, StoreError};
+use model::principal::{Owner, Scope};
 use model::state::State;
 
 use super::columns::{COLUMNS, kind_number, row_id};
@@ -23,6 +24,9 @@ pub(crate) enum Guide {
     Label(usize),
     States,
     Owner,
+    /// What belongs to one owner.
+    Member,
+    Tenant,
     Backend,
     Kind,
     Nothing,
@@ -84,7 +88,9 @@ fn guides(query: &ListQuery) -> Vec<Guide> {
     add(by_state && under_way, Guide::States);
     (0..query.labels.len()).for_each(|place| add(true, Guide::Label(place)));
     add(query.owner.is_some(), Guide::Owner);
+    add(matches!(query.scope, Scope::Owner(_)), Guide::Member);
     add(by_state && !under_way, Guide::States);
+    add(matches!(query.scope, Scope::Tenant(_)), Guide::Tenant);
     add(query.backend.is_some(), Guide::Backend);
     add(query.kind.is_some(), Guide::Kind);
     guides
@@ -92,7 +98,9 @@ fn guides(query: &ListQuery) -> Vec<Guide> {
 
 /// A statement that finds a row when the guide alone leaves [`FEW`] applications or more.
 fn probe(query: &ListQuery, guide: Guide, dialect: Dialect) -> (String, Vec<Value>) {
+    let of_scope = matches!(guide, Guide::Member | Guide::Tenant);
     let alone = ListQuery {
+        scope: if of_scope { query.scope.clone() } else { Scope::Everything },
         external_id: query.external_id.clone().filter(|_| guide == Guide::ExternalId),
         name: query.name.clone().filter(|_| guide == Guide::Name),
         owner: query.owner.clone().filter(|_| guide == Guide::Owner),
@@ -134,6 +142,8 @@ impl Builder<'_> {
             Guide::Name => "applications_by_name",
             Guide::States => "applications_by_state",
             Guide::Owner => "applications_by_owner",
+            Guide::Member => "applications_by_member",
+            Guide::Tenant => "applications_by_tenant",
             Guide::Backend => "applications_by_backend",
             Guide::Kind => "applications_by_kind",
             Guide::Nothing | Guide::Label(_) => "applications_by_time",
@@ -176,6 +186,14 @@ impl Builder<'_> {
         equal("name", query.name.as_deref().map(|name| lookup_key(name).into()));
         equal("external_id", query.external_id.as_deref().map(|id| lookup_key(id).into()));
         equal("owner_user", query.owner.as_ref().map(|user| user.as_str().into()));
+        match &query.scope {
+            Scope::Everything | Scope::Nothing => {}
+            Scope::Tenant(tenant) => equal("owner_tenant", Some(tenant.as_str().into())),
+            Scope::Owner(Owner { tenant, user }) => {
+                equal("owner_tenant", Some(tenant.as_str().into()));
+                equal("owner_user", Some(user.as_str().into()));
+            }
+        }
         if let [state] = states {
             equal("state", Some(state.as_str().into()));
         } else if !states.is_empty() {

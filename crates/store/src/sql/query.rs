@@ -1,9 +1,11 @@
 //! Questions to the store, each answered by few rows of an index however many applications there are.
 
-use engine::store::{ListQuery, StoreError};
+use engine::store::{AuditQuery, ListQuery, StoreError};
 use model::application::Application;
+use model::audit::{AuditId, AuditRecord};
 use model::event::Event;
 use model::id::{ApplicationId, ApplicationKind, EventId, Shard};
+use model::principal::{Owner, Scope};
 use model::time::Timestamp;
 
 use super::columns::{self, COLUMNS, Tally};
@@ -40,14 +42,33 @@ impl Query for Get {
 }
 
 #[derive(Clone)]
-pub(crate) struct ByName(pub(crate) ApplicationKind, pub(crate) String);
+pub(crate) struct ByName {
+    pub(crate) scope: Scope,
+    pub(crate) kind: ApplicationKind,
+    pub(crate) name: String,
+}
 
 impl Query for ByName {
     type Output = Option<Application>;
 
     async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM applications a WHERE a.held_name = ?1 AND a.kind = ?2");
-        one(reads.read_one(&sql, vec![lookup_key(&self.1).into(), columns::kind_number(self.0).into()]).await?)
+        let mut values = vec![lookup_key(&self.name).into(), columns::kind_number(self.kind).into()];
+        let seen = match self.scope {
+            Scope::Nothing => return Ok(None),
+            Scope::Everything => "",
+            Scope::Tenant(tenant) => {
+                values.push(tenant.as_str().into());
+                " AND a.owner_tenant = ?3"
+            }
+            Scope::Owner(Owner { tenant, user }) => {
+                values.extend([tenant.as_str().into(), user.as_str().into()]);
+                " AND a.owner_tenant = ?3 AND a.owner_user = ?4"
+            }
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM applications a WHERE a.held_name = ?1 AND a.kind = ?2{seen} ORDER BY a.id DESC LIMIT 1"
+        );
+        one(reads.read_one(&sql, values).await?)
     }
 }
 
@@ -63,6 +84,9 @@ impl Query for List {
     const LIST: bool = true;
 
     async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        if self.0.scope == Scope::Nothing {
+            return Ok(Vec::new());
+        }
         let guide = list::choose(&self.0, reads).await?;
         let (sql, values) = list::statement(&self.0, guide, R::DIALECT);
         columns::applications(reads.read(&sql, values).await?)
@@ -201,6 +225,35 @@ impl Query for Events {
         let sql = "SELECT id, body FROM events WHERE id > ?1 ORDER BY id LIMIT ?2";
         let rows = reads.read(sql, vec![count(self.0.0).into(), self.1.into()]).await?;
         rows.into_iter().map(|mut row| record::read_event(EventId(row.count()?), &row.text()?)).collect()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Audit(pub(crate) AuditQuery);
+
+impl Query for Audit {
+    type Output = Vec<AuditRecord>;
+    const LIST: bool = true;
+
+    async fn run<R: Reads>(self, reads: &mut R) -> Result<Self::Output, StoreError> {
+        let AuditQuery { before, user, tenant, decision, limit } = self.0;
+        let before = before.map_or(i64::MAX, |before| i64::try_from(before.0).unwrap_or(i64::MAX));
+        let mut values = vec![before.into(), limit.into()];
+        let mut conditions = String::new();
+        let filters = [
+            ("user_name", user.as_ref().map(|user| user.as_str())),
+            ("tenant", tenant.as_ref().map(|tenant| tenant.as_str())),
+            ("decision", decision.map(|decision| decision.as_str())),
+        ];
+        for (column, value) in filters {
+            if let Some(value) = value {
+                values.push(value.into());
+                conditions.push_str(&format!(" AND {column} = ?{}", values.len()));
+            }
+        }
+        let sql = format!("SELECT id, body FROM audit WHERE id < ?1{conditions} ORDER BY id DESC LIMIT ?2");
+        let rows = reads.read(&sql, values).await?;
+        rows.into_iter().map(|mut row| record::read_audit(AuditId(row.count()?), &row.text()?)).collect()
     }
 }
 

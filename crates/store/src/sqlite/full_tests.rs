@@ -46,7 +46,10 @@ async fn a_full_disk_is_told_and_spoils_nothing() {
     assert!(causes(&error).starts_with("the store is unavailable: database or disk is full"), "{}", causes(&error));
     assert!(accepted > 0);
     let kind = model::id::ApplicationKind::Batch;
-    assert_eq!(store.list_by_position(kind, None, 0, 10).await.unwrap().total, accepted);
+    assert_eq!(
+        store.list_by_position(&model::principal::Scope::Everything, kind, 0, 10).await.unwrap().total,
+        accepted
+    );
     assert_eq!(store.last_event().await.unwrap().0, accepted);
 }
 

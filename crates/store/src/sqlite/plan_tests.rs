@@ -1,8 +1,10 @@
 //! No question walks through all applications: SQLite's own plans say so.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use engine::store::{Cursor, ListQuery, Store, StoreError};
-use model::id::{ApplicationId, ApplicationKind, BackendName, EventId, UserName};
+use engine::store::{AuditQuery, Cursor, ListQuery, Store, StoreError};
+use model::audit::AuditDecision;
+use model::id::{ApplicationId, ApplicationKind, BackendName, EventId, TenantName, UserName};
+use model::principal::{Owner, Scope};
 use model::state::State;
 use model::time::Timestamp;
 use testkit::store_contract::{batch, shard};
@@ -62,6 +64,23 @@ fn is_arm(line: &str) -> bool {
     State::ALL.iter().any(|state| line == format!("SCAN {state}"))
 }
 
+fn tenant() -> Scope {
+    Scope::Tenant(TenantName::new("science").unwrap())
+}
+
+fn member() -> Scope {
+    Scope::Owner(Owner { user: UserName::new("ada").unwrap(), tenant: TenantName::new("science").unwrap() })
+}
+
+#[test]
+fn audit_is_found_by_index() {
+    let all = AuditQuery { limit: 10, ..AuditQuery::default() };
+    check(query::Audit(all.clone()), "INTEGER PRIMARY KEY");
+    check(query::Audit(AuditQuery { user: UserName::new("ada").ok(), ..all.clone() }), "audit_by_user");
+    check(query::Audit(AuditQuery { tenant: TenantName::new("a").ok(), ..all.clone() }), "audit_by_tenant");
+    check(query::Audit(AuditQuery { decision: Some(AuditDecision::Denied), ..all }), "audit_by_decision");
+}
+
 #[test]
 fn each_filter_of_a_list_has_its_index() {
     let after =
@@ -75,6 +94,8 @@ fn each_filter_of_a_list_has_its_index() {
         ("applications_by_state", ListQuery { states: running, kind: Some(ApplicationKind::Batch), ..all.clone() }),
         ("applications_by_backend", ListQuery { backend: Some(BackendName::new("local").unwrap()), ..all.clone() }),
         ("applications_by_owner", ListQuery { owner: Some(UserName::new("ada").unwrap()), ..all.clone() }),
+        ("applications_by_tenant", ListQuery { scope: tenant(), ..all.clone() }),
+        ("applications_by_member", ListQuery { scope: member(), ..all.clone() }),
         ("applications_by_name", ListQuery { name: Some("daily".into()), ..all.clone() }),
         ("applications_by_external_id", ListQuery { external_id: Some("run-1".into()), ..all.clone() }),
         ("SEARCH l USING PRIMARY KEY", ListQuery { labels: vec![("team".into(), "core".into())], ..all }),
@@ -101,9 +122,9 @@ fn the_engine_finds_its_work_by_index() {
 
 #[test]
 fn positions_are_found_by_tallies() {
-    for owner in [None, UserName::new("ada").ok()] {
+    for scope in [Scope::Everything, tenant(), member()] {
         check(
-            ByPosition { kind: ApplicationKind::Batch, owner, offset: 0, limit: 10 },
+            ByPosition { kind: ApplicationKind::Batch, scope, offset: 0, limit: 10 },
             "SEARCH tallies USING PRIMARY KEY",
         );
     }
@@ -112,5 +133,7 @@ fn positions_are_found_by_tallies() {
 #[test]
 fn single_applications_are_found_by_index() {
     check(query::Get(ApplicationId::new(ApplicationKind::Batch, 3).unwrap()), "INTEGER PRIMARY KEY");
-    check(query::ByName(ApplicationKind::Batch, "daily".into()), "applications_by_held_name");
+    // Wider scopes sort the few owners who have the name.
+    let by_name = query::ByName { scope: member(), kind: ApplicationKind::Batch, name: "daily".into() };
+    check(by_name, "applications_by_held_name");
 }

@@ -324,6 +324,8 @@ impl World {
             at: self.now,
             idempotency: Some(IdempotencyKey { key: format!("key-{index}"), fingerprint: [0; 32] }),
             queue_max: None,
+            tenant_max: None,
+            audit: None,
         }
     }
 

@@ -6,7 +6,7 @@ use model::id::{ApplicationId, ApplicationKind, TenantName};
 use model::principal::Owner;
 use model::state::State;
 
-use super::{Lab, at, batch, named, other_shard, outcome, owner};
+use super::{Lab, at, batch, member, named, other_shard, outcome, owner};
 
 fn keyed(key: &str, digest: u8) -> NewApplication {
     NewApplication { idempotency: Some(IdempotencyKey { key: key.into(), fingerprint: [digest; 32] }), ..batch() }
@@ -125,4 +125,21 @@ pub async fn a_full_queue_takes_no_more(lab: Lab) {
     assert_eq!(outcome(&lab.store.accept(limited(Some(3))).await), "full");
     lab.bring(&fence, first.id, State::Starting).await;
     lab.accept(limited(Some(3))).await;
+}
+
+/// A tenant's limit counts what hasn't ended of all its users, on every shard.
+pub async fn a_tenant_has_so_many_at_once(lab: Lab) {
+    let of = |user: &str, tenant: &str| NewApplication { owner: member(user, tenant), tenant_max: Some(2), ..batch() };
+    let fence = lab.fence().await;
+    let first = lab.accept(of("ada", "core")).await;
+    lab.accept(NewApplication { shard: other_shard(), ..of("bob", "core") }).await;
+    let refused = lab.store.accept(of("eve", "core")).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the tenant has 2 applications that haven't ended, which is as many as it may");
+    lab.accept(of("ada", "data")).await;
+    lab.bring(&fence, first.id, State::Running).await;
+    assert_eq!(outcome(&lab.store.accept(of("eve", "core")).await), "tenant full");
+    lab.change(&fence, first.id, |next| super::step_to(next, State::Succeeded)).await;
+    lab.accept(of("eve", "core")).await;
+    assert_eq!(outcome(&lab.store.accept(of("eve", "core")).await), "tenant full");
+    lab.accept(NewApplication { tenant_max: None, ..of("eve", "core") }).await;
 }

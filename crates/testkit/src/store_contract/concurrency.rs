@@ -8,6 +8,7 @@ use futures::future::join_all;
 use model::application::{Application, Wish};
 use model::event::{Event, EventKind};
 use model::id::{ApplicationId, EventId};
+use model::principal::Scope;
 use model::state::{State, TRANSITIONS};
 
 use super::{Lab, at, batch, named, shard, step_to};
@@ -95,13 +96,13 @@ pub async fn many_gateways_keep_the_invariants(lab: Lab) {
     let waiting = stored.values().filter(|a| a.state == State::Accepted).count() as u64;
     assert_eq!(lab.store.queue_length(&shard()).await.unwrap(), waiting);
     let kind = model::id::ApplicationKind::Batch;
-    assert_eq!(lab.store.list_by_position(kind, None, 0, 1).await.unwrap().total, stored.len() as u64);
+    assert_eq!(lab.store.list_by_position(&Scope::Everything, kind, 0, 1).await.unwrap().total, stored.len() as u64);
     let retained = stored.values().filter(|a| a.state.is_terminal() && a.wish < Wish::Delete).count();
     assert_eq!(lab.store.expired(&shard(), None, Some(0), 100_000).await.unwrap().len(), retained);
     let mut names = BTreeMap::new();
     for holder in stored.values().filter(|a| !(a.state.is_terminal() && a.wish == Wish::Delete)) {
         if let Some(name) = &holder.spec.name {
-            assert_eq!(names.insert(name, holder.id), None, "`{name}` is held twice");
+            assert_eq!(names.insert((&holder.owner.user, name), holder.id), None, "`{name}` is held twice");
         }
     }
 }

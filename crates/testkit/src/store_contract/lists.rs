@@ -8,12 +8,14 @@ use futures::future::join_all;
 use model::application::{Application, Wish};
 use model::id::{ApplicationId, ApplicationKind, BackendName, UserName};
 use model::label::Labels;
+use model::principal::Scope;
 use model::spec::ApplicationSpec;
 use model::state::State;
 
-use super::{Lab, at, batch, ids, owner, spec};
+use super::{Lab, at, batch, ids, member, spec};
 
 const ALL: ListQuery = ListQuery {
+    scope: Scope::Everything,
     kind: None,
     states: Vec::new(),
     backend: None,
@@ -39,7 +41,7 @@ async fn population(lab: &Lab) -> Vec<Application> {
         let new = NewApplication {
             kind: ApplicationKind::ALL[usize::from(n % 4 == 0)],
             spec: Arc::new(ApplicationSpec { name: Some(format!("name {n}")), labels, external_id, ..spec() }),
-            owner: owner(["ada", "bob", "eve"][n % 3]),
+            owner: member(["ada", "bob", "eve"][n % 3], ["core", "data"][n % 5 % 2]),
             backend: BackendName::new(["local", "yarn"][n % 2]).unwrap(),
             // Several at the same instant, and not in the order of their numbers.
             at: at(i64::try_from(n * 7 % 11).unwrap()),
@@ -55,7 +57,8 @@ async fn population(lab: &Lab) -> Vec<Application> {
 fn by_hand(all: &[Application], query: &ListQuery) -> Vec<ApplicationId> {
     let place = |a: &Application| (a.accepted_at, a.id);
     let wanted = |a: &&Application| {
-        query.kind.is_none_or(|kind| a.id.kind() == kind)
+        query.scope.contains(&a.owner)
+            && query.kind.is_none_or(|kind| a.id.kind() == kind)
             && (query.states.is_empty() || query.states.contains(&a.state))
             && query.backend.as_ref().is_none_or(|backend| a.backend == *backend)
             && query.name.as_deref().is_none_or(|name| a.spec.name.as_deref() == Some(name))
@@ -84,7 +87,9 @@ pub async fn newest_come_first(lab: Lab) {
 /// Each filter alone, every pair, and all of them, at the beginning and after a cursor.
 pub async fn every_filter_agrees_with_the_model(lab: Lab) {
     let all = population(&lab).await;
-    let narrow: [fn(&mut ListQuery); 8] = [
+    let narrow: [fn(&mut ListQuery); 10] = [
+        |query| query.scope = Scope::Tenant(member("bob", "core").tenant),
+        |query| query.scope = Scope::Owner(member("bob", "core")),
         |query| query.kind = Some(ApplicationKind::Batch),
         |query| query.states = vec![State::Running],
         |query| query.states = vec![State::Failed, State::Accepted, State::Failed],
@@ -179,21 +184,27 @@ async fn delete(lab: &Lab, all: &mut Vec<Application>, gone: impl Fn(u32) -> boo
 }
 
 async fn check_positions(lab: &Lab, all: &[Application], offsets: &[u32]) {
+    let owners = ["ada", "bob", "nobody"].map(|user| Scope::Owner(member(user, "core")));
+    let tenants = ["core", "data"].map(|tenant| Scope::Tenant(member("ada", tenant).tenant));
     for kind in ApplicationKind::ALL {
-        for user in [None, Some("ada"), Some("bob"), Some("nobody")] {
-            let user = user.map(|user| UserName::new(user).unwrap());
-            let mut of_kind: Vec<_> =
-                all.iter().filter(|a| a.id.kind() == kind).map(|a| (a.id, &a.owner.user)).collect();
-            of_kind.retain(|(_, owner)| user.as_ref().is_none_or(|user| user == *owner));
-            of_kind.sort();
+        for scope in [Scope::Everything, Scope::Nothing].into_iter().chain(owners.clone()).chain(tenants.clone()) {
+            let seen = all.iter().filter(|a| a.id.kind() == kind && scope.contains(&a.owner));
+            let mut seen: Vec<_> = seen.map(|a| a.id).collect();
+            seen.sort();
             for &offset in offsets {
-                let page = lab.store.list_by_position(kind, user.as_ref(), offset, 5).await.unwrap();
-                let expected: Vec<_> = of_kind.iter().skip(offset as usize).take(5).map(|(id, _)| *id).collect();
-                assert_eq!(ids(&page.applications), expected, "{kind} of {user:?} from {offset}");
-                assert_eq!(page.total, of_kind.len() as u64);
+                let page = lab.store.list_by_position(&scope, kind, offset, 5).await.unwrap();
+                let expected: Vec<_> = seen.iter().skip(offset as usize).take(5).copied().collect();
+                assert_eq!(ids(&page.applications), expected, "{kind} of {scope:?} from {offset}");
+                assert_eq!(page.total, seen.len() as u64, "{scope:?}");
             }
         }
     }
+}
+
+/// Who may see nothing finds nothing, whatever the filters.
+pub async fn nothing_is_found_where_nothing_may_be_seen(lab: Lab) {
+    population(&lab).await;
+    assert_eq!(lab.store.list(&ListQuery { scope: Scope::Nothing, ..ALL }).await.unwrap(), []);
 }
 
 /// A position is what counting by hand gives, also after deletions.
@@ -211,7 +222,8 @@ pub async fn positions_agree_with_the_model(lab: Lab) {
 /// Also among so many that a store won't count them one by one.
 pub async fn positions_cross_blocks(lab: Lab) {
     let users = ["ada", "bob", "ada", "eve"];
-    let accept = |n: usize| lab.accept(NewApplication { owner: owner(users[n % 4]), ..batch() });
+    let accept =
+        |n: usize| lab.accept(NewApplication { owner: member(users[n % 4], ["core", "data"][n % 3 % 2]), ..batch() });
     let mut all = join_all((0..2_600).map(accept)).await;
     all.sort_by_key(|a| a.id);
     let offsets = [0, 510, 512, 1_020, 1_024, 1_298, 2_047, 2_048, 2_597, 2_600];

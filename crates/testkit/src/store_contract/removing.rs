@@ -4,6 +4,7 @@ use engine::store::{Fence, ListQuery, NewApplication};
 use model::application::Wish;
 use model::event::EventKind;
 use model::id::{ApplicationId, ApplicationKind, EventId};
+use model::principal::Scope;
 use model::state::State;
 
 use super::{Lab, at, batch, named, other_shard, outcome, shard};
@@ -36,9 +37,9 @@ pub async fn removal_is_complete(lab: Lab) {
     assert_eq!(lab.store.due(&shard(), at(9), &[], 9).await.unwrap().len(), 1, "the engine is told to remove it");
     lab.store.remove(&fence, id, at(9)).await.unwrap();
     assert_eq!(lab.store.get(id).await.unwrap(), None);
-    assert_eq!(lab.store.get_by_name(ApplicationKind::Batch, "daily").await.unwrap(), None);
+    assert_eq!(lab.store.get_by_name(&Scope::Everything, ApplicationKind::Batch, "daily").await.unwrap(), None);
     assert_eq!(lab.store.list(&ListQuery { limit: 9, ..ListQuery::default() }).await.unwrap(), []);
-    assert_eq!(lab.store.list_by_position(ApplicationKind::Batch, None, 0, 9).await.unwrap().total, 0);
+    assert_eq!(lab.store.list_by_position(&Scope::Everything, ApplicationKind::Batch, 0, 9).await.unwrap().total, 0);
     assert_eq!(lab.store.due(&shard(), at(9), &[], 9).await.unwrap(), []);
     assert_eq!(lab.store.wish(id, Wish::Delete, at(9)).await.unwrap(), None);
     let event = lab.store.events(EventId(0), 100).await.unwrap().pop().unwrap();
