@@ -25,8 +25,8 @@ remove_leftovers() {
 
 # The kernel lets go of a control group some time after its last process died.
 remove_cgroups() {
-  local root left attempt
-  for attempt in $(seq 100); do
+  local root left _
+  for _ in $(seq 100); do
     left=
     for root in $(cgroup_roots); do
       [ -d "$root/$CGROUP" ] || continue

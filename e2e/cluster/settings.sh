@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # What the scripts of this folder share. Sourced, with two variables set by whoever starts them:
 # HOME_DIR, what setup installed (programs, unpacked packages, keys), and STATE_DIR, what the cluster writes.
 BIN=$HOME_DIR/bin
