@@ -240,6 +240,12 @@ impl LogTime {
         Self(text.as_bytes().try_into().unwrap_or(*b"1970-01-01T00:00:00.000000000Z"))
     }
 
+    /// The time that an RFC 3339 text with any offset names; `None` when it names none within four-digit years.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let at: jiff::Timestamp = text.parse().ok()?;
+        format!("{at:.9}").as_bytes().try_into().ok().map(Self)
+    }
+
     /// RFC 3339 in UTC with nine decimals.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -9,10 +9,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::format::{LINE_BYTES_MAX, decode};
-use super::writer::{DROPPED, Dropped, segment_name};
+use super::writer::{DROPPED, Dropped, segment_name, segment_numbers};
 use super::{LogCursor, LogEntry, LogFrom, LogGap, LogItem, LogPage, LogQuery, Stream};
 
 /// Bytes read at once; more than one stored line has.
@@ -68,14 +68,7 @@ impl LogDir {
     }
 
     fn segments(&self) -> io::Result<Vec<u32>> {
-        let mut segments = Vec::new();
-        for entry in Dir::read_from(&self.dir)? {
-            let name = entry?.file_name().to_str().unwrap_or_default().to_owned();
-            let number = name.strip_suffix(".log").and_then(|number| number.parse().ok());
-            segments.extend(number.filter(|&number| segment_name(number) == name));
-        }
-        segments.sort_unstable();
-        Ok(segments)
+        segment_numbers(&self.dir)
     }
 
     /// Opens a segment; `None` when it was dropped meanwhile, or is no ordinary file.

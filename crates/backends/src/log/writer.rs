@@ -4,13 +4,16 @@
 //! What was dropped is written down before it is deleted, so that a reader can always say what it can't show.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use super::format::decode;
 
 /// How large a log may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,9 @@ impl Default for LogLimits {
         Self { segment_bytes: 8 << 20, total_bytes: 64 << 20 }
     }
 }
+
+/// The end of a resumed log in which its last whole line is looked for.
+const TORN_BYTES_MAX: u64 = 256 * 1024;
 
 /// The name of a segment's file.
 pub(super) fn segment_name(segment: u32) -> String {
@@ -62,7 +68,8 @@ pub(crate) struct LogWriter {
 struct Segment {
     number: u32,
     bytes: u64,
-    entries: u64,
+    /// Unknown for those of a log that was resumed.
+    entries: Option<u64>,
 }
 
 impl LogWriter {
@@ -76,6 +83,29 @@ impl LogWriter {
         let limits = LogLimits { segment_bytes: limits.segment_bytes.min(limits.total_bytes / 2), ..limits };
         let (segments, dropped) = (Vec::new(), Dropped::default());
         Ok(Self { dir, limits, current: None, segments, dropped, unwritten_bytes: 0 })
+    }
+
+    /// Goes on with the log in the folder `dir`, which may be empty. What a crash left of a line is removed.
+    ///
+    /// # Errors
+    /// When the folder or its newest segment can't be used.
+    pub(crate) fn resume(dir: &Path, limits: LogLimits) -> io::Result<Self> {
+        let mut writer = Self::create(dir, limits)?;
+        for number in segment_numbers(&writer.dir)? {
+            let bytes = rustix::fs::statat(&writer.dir, segment_name(number), AtFlags::SYMLINK_NOFOLLOW)?.st_size;
+            let bytes = u64::try_from(bytes).unwrap_or_default();
+            writer.segments.push(Segment { number, bytes, entries: None });
+        }
+        if let Ok(text) = std::fs::read(dir.join(DROPPED)) {
+            writer.dropped = serde_json::from_slice(&text).unwrap_or_default();
+        }
+        if let Some(newest) = writer.segments.last_mut() {
+            let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = File::from(rustix::fs::openat(&writer.dir, segment_name(newest.number), flags, Mode::empty())?);
+            newest.bytes = cut_torn_line(&file, newest.bytes)?;
+            writer.current = Some(file);
+        }
+        Ok(writer)
     }
 
     /// Appends whole stored lines, each ending with a line feed.
@@ -114,7 +144,7 @@ impl LogWriter {
         match file.write_all(&notice).and_then(|()| file.write_all(lines)) {
             Ok(()) => {
                 segment.bytes += (notice.len() + lines.len()) as u64;
-                segment.entries += count_lines(lines);
+                segment.entries = segment.entries.map(|entries| entries + count_lines(lines));
                 self.unwritten_bytes = 0;
             }
             Err(_) => self.unwritten_bytes += lines.len() as u64,
@@ -123,7 +153,7 @@ impl LogWriter {
 
     fn rotate(&mut self) {
         let number = self.segments.last().map_or(1, |segment| segment.number + 1);
-        self.segments.push(Segment { number, bytes: 0, entries: 0 });
+        self.segments.push(Segment { number, bytes: 0, entries: Some(0) });
         self.make_room();
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -138,10 +168,18 @@ impl LogWriter {
         while self.segments.len() > kept_max.max(2) {
             let oldest = self.segments.remove(1);
             self.dropped.bytes += oldest.bytes;
-            self.dropped.entries += oldest.entries;
+            self.dropped.entries += oldest.entries.unwrap_or_else(|| self.count_entries(oldest.number));
             let _ = self.record_dropped();
             let _ = rustix::fs::unlinkat(&self.dir, segment_name(oldest.number), AtFlags::empty());
         }
+    }
+
+    fn count_entries(&self, segment: u32) -> u64 {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut text = Vec::new();
+        let opened = rustix::fs::openat(&self.dir, segment_name(segment), flags, Mode::empty());
+        let read = opened.map(|file| File::from(file).take(self.limits.segment_bytes * 2).read_to_end(&mut text));
+        if read.is_ok() { count_lines(&text) } else { 0 }
     }
 
     fn record_dropped(&self) -> io::Result<()> {
@@ -159,6 +197,37 @@ impl LogWriter {
         File::from(file).write_all(&serde_json::to_vec(&self.dropped)?)?;
         Ok(rustix::fs::renameat(&self.dir, temporary, &self.dir, DROPPED)?)
     }
+}
+
+/// The numbers of the segments in a log's folder, ascending.
+pub(super) fn segment_numbers(dir: &OwnedFd) -> io::Result<Vec<u32>> {
+    let mut segments = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        let name = entry?.file_name().to_str().unwrap_or_default().to_owned();
+        let number = name.strip_suffix(".log").and_then(|number| number.parse().ok());
+        segments.extend(number.filter(|&number| segment_name(number) == name));
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Cuts off what follows the last whole line of a segment, pieces of a line that goes on included; what is left.
+fn cut_torn_line(file: &File, bytes: u64) -> io::Result<u64> {
+    let start = bytes.saturating_sub(TORN_BYTES_MAX);
+    let mut end = vec![0; usize::try_from(bytes - start).unwrap_or_default()];
+    file.read_exact_at(&mut end, start)?;
+    let mut left = end.len();
+    for line in end.split_inclusive(|&b| b == b'\n').rev() {
+        let whole = line.strip_suffix(b"\n").and_then(decode).is_some_and(|line| !line.partial);
+        if whole {
+            break;
+        }
+        left -= line.len();
+    }
+    // Nothing whole in so much text means that it isn't torn but strange.
+    let left = if left == 0 && start > 0 { bytes } else { start + left as u64 };
+    file.set_len(left)?;
+    Ok(left)
 }
 
 /// A stored line that tells what is missing; it begins with a line feed, because the line before may be torn.
@@ -201,6 +270,36 @@ mod tests {
         let segments = segments.filter(|entry| entry.file_name().to_string_lossy().ends_with(".log"));
         let stored: u64 = segments.map(|segment| segment.metadata().unwrap().len()).sum();
         assert!(stored <= limits.total_bytes, "{stored}");
+    }
+
+    #[test]
+    fn a_log_goes_on_where_a_crash_left_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = LogLimits { segment_bytes: 200, total_bytes: 600 };
+        let line = |stream: &str, text: &str| format!("{} {stream} {text}\n", super::super::now());
+        let mut number = 0;
+        for torn in
+            ["", "2026-11-21T12:00:00.12", &line("stdout", "P a long li"), "2026-11-21T12:00:00.123456789Z stdout F to"]
+        {
+            let mut writer = LogWriter::resume(dir.path(), limits).unwrap();
+            for _ in 0..5 {
+                writer.append(line("stdout", &format!("F {number}")).as_bytes());
+                number += 1;
+            }
+            let newest = segment_name(writer.segments.last().unwrap().number);
+            drop(writer);
+            let mut file = File::options().append(true).open(dir.path().join(newest)).unwrap();
+            file.write_all(torn.as_bytes()).unwrap();
+        }
+        LogWriter::resume(dir.path(), limits).unwrap();
+        let page = LogDir::open(dir.path()).unwrap().unwrap().read(&LogQuery::default(), true).unwrap();
+        let lines = page.lines();
+        let gap = lines.iter().position(|line| line.contains("lines (")).unwrap();
+        let (kept, after): (Vec<&String>, Vec<&String>) =
+            (lines[..gap].iter().collect(), lines[gap + 1..].iter().collect());
+        assert_eq!(lines.last().unwrap(), "19");
+        let dropped: usize = lines[gap].trim_start_matches("[… ").split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(kept.len() + after.len() + dropped, 20, "{lines:?}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) const KINDS: &[(&str, &str)] = &[
     ("configmaps", "ConfigMap"),
     ("events", "Event"),
     ("namespaces", "Namespace"),
+    ("networkpolicies", "NetworkPolicy"),
     ("pods", "Pod"),
     ("secrets", "Secret"),
     ("serviceaccounts", "ServiceAccount"),
@@ -226,7 +227,7 @@ impl Objects {
         let grace = deletion.grace_seconds.unwrap_or(30);
         if runs_somewhere && grace > 0 {
             if object["metadata"]["deletionTimestamp"].is_null() {
-                object["metadata"]["deletionTimestamp"] = json!(now());
+                object["metadata"]["deletionTimestamp"] = json!(seconds_from_now(grace));
                 object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
                 object = state.put(key, object);
             }
@@ -375,5 +376,10 @@ fn check_update(key: &Key, before: &Value, after: &Value) -> Result<(), Refusal>
 
 /// The current time as objects carry it: in whole seconds.
 pub(super) fn now() -> String {
-    format!("{:.0}", Timestamp::now())
+    seconds_from_now(0)
+}
+
+fn seconds_from_now(seconds: i64) -> String {
+    let second = Timestamp::from_second(Timestamp::now().as_second().saturating_add(seconds));
+    second.unwrap_or(Timestamp::MAX).to_string()
 }

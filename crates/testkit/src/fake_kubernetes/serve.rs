@@ -124,7 +124,8 @@ impl Server {
             ));
         }
         object["kind"] = json!(asked.target.kind);
-        object["apiVersion"] = json!("v1");
+        let group = if asked.target.resource == "networkpolicies" { "networking.k8s.io/v1" } else { "v1" };
+        object["apiVersion"] = json!(group);
         let namespace = asked.target.namespace.clone().unwrap_or_default();
         let created = self.objects.create(&Key { resource: asked.target.resource, namespace, name }, object)?;
         Ok(json_answer(StatusCode::CREATED, &created))
@@ -247,7 +248,8 @@ impl Server {
 
 impl Target {
     fn parse(path: &str) -> Option<Self> {
-        let parts: Vec<&str> = path.strip_prefix("/api/v1/")?.split('/').filter(|part| !part.is_empty()).collect();
+        let path = path.strip_prefix("/api/v1/").or_else(|| path.strip_prefix("/apis/networking.k8s.io/v1/"))?;
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let (namespace, rest) = match parts.as_slice() {
             ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some((*namespace).to_owned()), rest),
             rest => (None, rest),

@@ -7,7 +7,6 @@
 mod capture;
 mod children;
 mod ending;
-mod evidence;
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -186,7 +185,7 @@ fn run(dir: &AttemptDir, mut claim: Claim) -> io::Result<()> {
     let success = record.exit == ExitStatus::Code(0);
     let evidence = record.evidence.clone().or_else(|| {
         let [stderr, stdout] = claim.capture.tails();
-        if success { None } else { evidence::evidence(&stderr, &stdout) }
+        if success { None } else { crate::evidence::evidence(&stderr, &stdout) }
     });
     // First of all, so that being killed while cleaning loses nothing; the end is told when we are gone.
     record_end(dir, &ExitRecord { evidence, ..record }, reserved)?;

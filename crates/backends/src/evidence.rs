@@ -9,7 +9,7 @@ const EVIDENCE_BYTES_MAX: usize = 2_000;
 /// error itself. So in this order: the exception of the last traceback, the exception that ended the Java main
 /// thread, what the Java launcher or Spark says before a program starts, and else the last line that is no
 /// routine message.
-pub(super) fn evidence(stderr: &str, stdout: &str) -> Option<String> {
+pub(crate) fn evidence(stderr: &str, stdout: &str) -> Option<String> {
     let line = python_exception(stdout)
         .or_else(|| python_exception(stderr))
         .or_else(|| last_line(stderr, |line| line.contains("Exception in thread \"main\" ")))
