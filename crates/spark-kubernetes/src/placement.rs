@@ -2,7 +2,6 @@
 //! nothing here can be chosen by who submits, except within [`Images`].
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 
 use k8s_openapi::api::core::v1::Toleration;
@@ -192,20 +191,9 @@ pub enum ImagePattern {
 }
 
 /// Text that is no pattern of images.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` must be an image, or a registry and path that end in `*`, such as registry.example/team/*")]
 pub struct InvalidImagePattern(String);
-
-impl fmt::Display for InvalidImagePattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` must be an image, or a registry and path that end in `*`, such as registry.example/team/*",
-            self.0
-        )
-    }
-}
-
-impl std::error::Error for InvalidImagePattern {}
 
 impl FromStr for ImagePattern {
     type Err = InvalidImagePattern;
@@ -249,6 +237,9 @@ pub struct EventLog {
 }
 
 /// A volume for event logs. Each driver sees only a folder of its own on it, named by Spark's application id.
+///
+/// The kubelet makes that folder as root, so it is writable only on a kind of volume that honours
+/// [`Placement::volume_group`]; on others (`hostPath`, most of NFS) the volume's own folder must be writable for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventLogClaim {
     /// The PersistentVolumeClaim in the namespace of the drivers.

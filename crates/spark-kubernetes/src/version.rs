@@ -38,7 +38,8 @@ impl fmt::Display for SparkVersion {
 }
 
 /// Text that doesn't begin with a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a version of Spark, such as 4.1")]
 pub struct NoVersion;
 
 impl FromStr for SparkVersion {
