@@ -113,17 +113,17 @@ pub fn fence(fence: &TenantFence) -> Vec<Value> {
     let mut objects = vec![
         namespace(fence),
         service_account(fence),
-        role(fence, DRIVER, &driver_rules()),
+        role(&fence.namespace, DRIVER, &driver_rules()),
         binding(
-            fence,
+            &fence.namespace,
             DRIVER,
             &Subject::ServiceAccount { namespace: fence.namespace.clone(), name: fence.service_account.clone() },
         ),
         network_policy(fence),
     ];
     if let Some(gateway) = &fence.gateway {
-        objects.push(role(fence, GATEWAY, &gateway_rules()));
-        objects.push(binding(fence, GATEWAY, gateway));
+        objects.push(role(&fence.namespace, GATEWAY, &gateway_rules()));
+        objects.push(binding(&fence.namespace, GATEWAY, gateway));
     }
     if !fence.quota.is_empty() {
         objects.push(quota(fence));
@@ -131,6 +131,11 @@ pub fn fence(fence: &TenantFence) -> Vec<Value> {
     objects.extend(fence.disk_limit.iter().map(|limit| disk_limit(fence, limit)));
     objects.extend(admission::policies(fence));
     objects
+}
+
+/// The gateway's rights in its own namespace, which is no tenant's.
+pub fn home(namespace: &str, gateway: &Subject) -> Vec<Value> {
+    vec![role(namespace, GATEWAY, &home_rules()), binding(namespace, GATEWAY, gateway)]
 }
 
 const DRIVER: &str = "lamplighter-driver";
@@ -191,32 +196,36 @@ fn driver_rules() -> Value {
     ])
 }
 
-/// What the gateway does in a tenant's namespace. It writes Secrets and never reads one.
+/// What the gateway does in a tenant's namespace. It reads a Secret only to see whose it is, when one of the name that
+/// it wants to create is there already.
 fn gateway_rules() -> Value {
     json!([
         { "apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "watch", "patch", "delete"] },
         { "apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"] },
-        {
-            "apiGroups": [""],
-            "resources": ["configmaps"],
-            "verbs": ["create", "get", "list", "watch", "patch", "delete"],
-        },
-        { "apiGroups": [""], "resources": ["services", "secrets"], "verbs": ["create", "delete"] },
-        { "apiGroups": [""], "resources": ["events"], "verbs": ["get", "list", "watch"] },
-        { "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "delete"] },
+        { "apiGroups": [""], "resources": ["configmaps", "services", "secrets"], "verbs": ["create", "get"] },
+        { "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "get"] },
     ])
 }
 
-fn role(fence: &TenantFence, name: &str, rules: &Value) -> Value {
+/// What the gateway does in its own namespace, where it keeps what it decided about attempts.
+fn home_rules() -> Value {
+    json!([{
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "verbs": ["create", "get", "list", "patch", "delete"],
+    }])
+}
+
+fn role(namespace: &str, name: &str, rules: &Value) -> Value {
     json!({
         "apiVersion": format!("{RBAC}/v1"),
         "kind": "Role",
-        "metadata": { "name": name, "namespace": fence.namespace, "labels": own_labels() },
+        "metadata": { "name": name, "namespace": namespace, "labels": own_labels() },
         "rules": rules,
     })
 }
 
-fn binding(fence: &TenantFence, role: &str, subject: &Subject) -> Value {
+fn binding(namespace: &str, role: &str, subject: &Subject) -> Value {
     let subject = match subject {
         Subject::User(name) => json!({ "apiGroup": RBAC, "kind": "User", "name": name }),
         Subject::ServiceAccount { namespace, name } => {
@@ -226,7 +235,7 @@ fn binding(fence: &TenantFence, role: &str, subject: &Subject) -> Value {
     json!({
         "apiVersion": format!("{RBAC}/v1"),
         "kind": "RoleBinding",
-        "metadata": { "name": role, "namespace": fence.namespace, "labels": own_labels() },
+        "metadata": { "name": role, "namespace": namespace, "labels": own_labels() },
         "roleRef": { "apiGroup": RBAC, "kind": "Role", "name": role },
         "subjects": [subject],
     })

@@ -10,7 +10,7 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use spark_kubernetes::Placement;
-use spark_kubernetes::fence::{Subject, TenantFence, fence};
+use spark_kubernetes::fence::{Subject, TenantFence, fence, home};
 
 use crate::support::{self, placement};
 
@@ -27,7 +27,9 @@ fn tenant() -> TenantFence {
 
 #[test]
 fn the_whole_fence() {
-    let shown = serde_json::to_string_pretty(&fence(&tenant())).unwrap();
+    let tenant = tenant();
+    let all = [fence(&tenant), home("lamplighter", tenant.gateway.as_ref().unwrap())].concat();
+    let shown = serde_json::to_string_pretty(&all).unwrap();
     expect_file!["golden/fence.json"].assert_eq(&(shown + "\n"));
 }
 
