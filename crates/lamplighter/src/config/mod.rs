@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::id::SparkName;
+use policy::config::{AuthConfig, PolicyConfig};
 
 use crate::server::{ConnectionLimits, RequestLimits};
 use problem::Problem;
@@ -39,8 +40,9 @@ pub(crate) use reference::{effective, reference, sample};
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
-    /// Whether everybody who reaches the address is let in, and the address is no loopback one.
-    pub(crate) open_to_strangers: bool,
+    pub(crate) exposure: Exposure,
+    pub(crate) auth: AuthConfig,
+    pub(crate) policy: PolicyConfig,
     pub(crate) data_dir: PathBuf,
     pub(crate) store: StoreConfig,
     pub(crate) allowed_hosts: Vec<String>,
@@ -57,9 +59,18 @@ impl Config {
     /// Problems of a setting that are found only when it is put to use, such as a folder that isn't there.
     pub(crate) fn problems(&self, key: &str, messages: impl IntoIterator<Item = String>) -> ConfigProblems {
         let place = place_of(&self.effective, key);
-        let problem = |message| Problem::new(&place, format!("{key}: {message}"));
+        let problem = |message| Problem::of(key, &place, message);
         ConfigProblems::new(messages.into_iter().map(problem).collect())
     }
+}
+
+/// What was said aloud about being reached from other machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exposure {
+    /// Without authentication.
+    pub(crate) to_strangers: bool,
+    /// With tokens that everybody on the way can read.
+    pub(crate) in_cleartext: bool,
 }
 
 /// Certificate chain and private key of the listener, in PEM files.

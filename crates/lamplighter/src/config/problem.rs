@@ -40,22 +40,34 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     place: Place,
+    /// The path of the key, if it is about a known one.
+    key: String,
     message: String,
 }
 
 impl Problem {
-    /// A problem at a place; the message names the key.
+    /// A problem of the file itself.
     pub(super) fn new(place: &Place, message: impl Into<String>) -> Self {
-        Self { place: place.clone(), message: message.into() }
+        Self::of("", place, message)
+    }
+
+    /// A problem of what is said about `key`.
+    pub(super) fn of(key: impl Into<String>, place: &Place, message: impl Into<String>) -> Self {
+        Self { place: place.clone(), key: key.into(), message: message.into() }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Default => f.write_str(&self.message),
-            place => write!(f, "{place}: {}", self.message),
+            Place::Default => {}
+            place => write!(f, "{place}: ")?,
         }
+        // Variables and flags are named after their keys.
+        if !self.key.is_empty() && matches!(self.place, Place::Default | Place::File { .. }) {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
     }
 }
 

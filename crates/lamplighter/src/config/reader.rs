@@ -116,12 +116,12 @@ impl<'a> Reader<'a> {
         self.read(setting, None)
     }
 
-    /// Keys that another part of the program knows; the default when nothing is said. `check` tells what is wrong
-    /// with the meaning: the path below `key`, and a sentence.
+    /// Keys that another crate knows; the default when nothing is said. `check` tells what is wrong with their
+    /// meaning.
     pub(super) fn subtree<T: DeserializeOwned + Default>(
         &mut self,
         (key, about, page): (&'static str, &'static str, &'static str),
-        check: impl Fn(&T) -> Vec<(String, String)>,
+        check: impl Fn(&T) -> Vec<policy::config::Problem>,
     ) -> T {
         self.declared.push(Declared { key, about, kind: Kind::Subtree { page } });
         let Some(node) = self.file.find(key).cloned() else { return T::default() };
@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
 
     /// Remembers that a setting makes no sense; the message is told after its key.
     pub(super) fn refuse(&mut self, key: &str, message: &str) {
-        self.problems.push(Problem::new(&place_of(&self.effective, key), format!("{key}: {message}")));
+        self.problems.push(Problem::of(key, &place_of(&self.effective, key), message));
     }
 
     /// Declares what was asked for, and tells which keys of the file never were.
@@ -155,9 +155,7 @@ impl<'a> Reader<'a> {
         self.declared.push(Declared { key, about, kind });
         let node = self.find(key, &notation);
         let problems = &mut self.problems;
-        let mut refuse = |place: &Place, message: String| {
-            problems.push(Problem::new(place, format!("{key}: {message}")));
-        };
+        let mut refuse = |place: &Place, message: String| problems.push(Problem::of(key, place, message));
         let read = node.as_ref().and_then(|node| notation.read(node, &mut refuse));
         let place = node.map_or(Place::Default, |node| node.place);
         let value = read.unwrap_or(default);
@@ -179,8 +177,8 @@ impl<'a> Reader<'a> {
     fn refuse_unknown(&mut self, prefix: &str, node: &Node) {
         let Value::Map(entries) = &node.value else {
             if node.value != Value::Nothing {
-                let message = format!("{prefix}: expected keys with values, found {}", node.kind());
-                self.problems.push(Problem::new(&node.place, message));
+                let message = format!("expected keys with values, found {}", node.kind());
+                self.problems.push(Problem::of(prefix, &node.place, message));
             }
             return;
         };

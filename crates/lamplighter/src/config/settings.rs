@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use engine::runtime::Retention;
 use model::id::SparkName;
+use policy::config::{AuthConfig, PolicyConfig};
+use policy::{Policy, Tokens};
 
 use super::notation::{
     Address, Bytes, Choice, Count, FilePath, Many, Maybe, Notation, OrWord, Refuse, Scalar, Switch, Text, Time, quoted,
@@ -14,8 +16,8 @@ use super::problem::Place;
 use super::reader::{Fallback, Reader, Setting};
 use super::yaml::{Entry, Node, Value};
 use super::{
-    Config, Limits, LivyConfig, LocalSettings, LogConfig, LogFormat, SecretUrl, StoreConfig, TlsFiles, Variables,
-    WorkFolder,
+    Config, Exposure, Limits, LivyConfig, LocalSettings, LogConfig, LogFormat, SecretUrl, StoreConfig, TlsFiles,
+    Variables, WorkFolder,
 };
 use crate::server::{ConnectionLimits, RequestLimits};
 
@@ -27,11 +29,18 @@ const SECOND: Time = Time { min: Duration::from_secs(1) };
 
 /// Reads everything; what is wrong is remembered by the reader.
 pub(super) fn read(from: &mut Reader<'_>, variables: Variables<'_>) -> Config {
-    let (listen, tls, open_to_strangers) = listener(from);
+    let listen = listen(from);
+    let exposure = exposure(from);
+    let tls = tls(from);
+    let auth = auth(from);
+    check_exposure(from, listen, &exposure, tls.is_some(), !auth.tokens.is_empty());
+    let policy = policy(from, &auth);
     Config {
         listen,
         tls,
-        open_to_strangers,
+        exposure,
+        auth,
+        policy,
         allowed_hosts: allowed_hosts(from),
         data_dir: data_dir(from, variables),
         store: store(from),
@@ -45,19 +54,57 @@ pub(super) fn read(from: &mut Reader<'_>, variables: Variables<'_>) -> Config {
     }
 }
 
-fn listener(from: &mut Reader<'_>) -> (SocketAddr, Option<TlsFiles>, bool) {
-    let listen = from.get(Setting {
+fn listen(from: &mut Reader<'_>) -> SocketAddr {
+    from.get(Setting {
         key: "listen",
         about: "Address to listen on",
         notation: Address,
         default: Fallback::Value(DEFAULT_LISTEN),
-    });
-    let open = from.get(Setting {
-        key: "allow_unauthenticated_remote_access",
-        about: "Let everybody who reaches `listen` run code as the gateway's user, also from other machines",
-        notation: Switch,
-        default: Fallback::Value(false),
-    });
+    })
+}
+
+fn exposure(from: &mut Reader<'_>) -> Exposure {
+    Exposure {
+        to_strangers: from.get(Setting {
+            key: "allow_unauthenticated_remote_access",
+            about: "Let everybody who reaches `listen` run code as the gateway's user, also from other machines, \
+                    though there are no tokens",
+            notation: Switch,
+            default: Fallback::Value(false),
+        }),
+        in_cleartext: from.get(Setting {
+            key: "allow_cleartext",
+            about: "Let tokens travel to `listen` from other machines without TLS, where everybody on the way can \
+                    read them; right behind a proxy that speaks TLS",
+            notation: Switch,
+            default: Fallback::Value(false),
+        }),
+    }
+}
+
+/// Refuses to be reached from other machines in a way that nobody said aloud.
+fn check_exposure(from: &mut Reader<'_>, listen: SocketAddr, allowed: &Exposure, has_tls: bool, has_tokens: bool) {
+    if listen.ip().is_loopback() {
+        return;
+    }
+    let reached = format!("{listen} can be reached from other machines");
+    if !has_tokens && !allowed.to_strangers {
+        from.refuse(
+            "listen",
+            &format!(
+                "{reached}, and whoever reaches the gateway runs code as its user; give tokens under `auth`, listen on \
+                 a loopback address such as 127.0.0.1:{}, or say `allow_unauthenticated_remote_access: true`",
+                listen.port()
+            ),
+        );
+    }
+    if has_tokens && !has_tls && !allowed.in_cleartext {
+        let advice = "set `tls.certificate` and `tls.key`, or say `allow_cleartext: true`";
+        from.refuse("listen", &format!("{reached}, and tokens would travel in the clear; {advice}"));
+    }
+}
+
+fn tls(from: &mut Reader<'_>) -> Option<TlsFiles> {
     from.section("tls", "TLS of the listener. The files are read again when they change");
     let certificate = from.get(Setting {
         key: "tls.certificate",
@@ -71,31 +118,23 @@ fn listener(from: &mut Reader<'_>) -> (SocketAddr, Option<TlsFiles>, bool) {
         notation: Maybe(FilePath),
         default: Fallback::Value(None),
     });
-    let tls = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
-        (None, None) => None,
-        (Some(_), None) => {
-            from.refuse("tls.certificate", "needs `tls.key` too");
-            None
-        }
-        (None, Some(_)) => {
-            from.refuse("tls.key", "needs `tls.certificate` too");
-            None
-        }
-    };
-    let is_remote = !listen.ip().is_loopback();
-    if is_remote && !open {
-        from.refuse(
-            "listen",
-            &format!(
-                "{listen} can be reached from other machines, and whoever reaches the gateway runs code as its user; \
-                 listen on a loopback address such as 127.0.0.1:{}, or say `allow_unauthenticated_remote_access: true` \
-                 if everybody on that network may",
-                listen.port()
-            ),
-        );
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => return Some(TlsFiles { certificate, key }),
+        (None, None) => {}
+        (Some(_), None) => from.refuse("tls.certificate", "needs `tls.key` too"),
+        (None, Some(_)) => from.refuse("tls.key", "needs `tls.certificate` too"),
     }
-    (listen, tls, is_remote && open)
+    None
+}
+
+fn auth(from: &mut Reader<'_>) -> AuthConfig {
+    from.subtree(("auth", "Who is let in", "access.md"), |auth| Tokens::compile(auth).err().unwrap_or_default())
+}
+
+fn policy(from: &mut Reader<'_>, auth: &AuthConfig) -> PolicyConfig {
+    from.subtree(("policy", "What applications may be", "access.md"), |rules| {
+        Policy::compile(rules, auth.principals()).err().unwrap_or_default()
+    })
 }
 
 fn allowed_hosts(from: &mut Reader<'_>) -> Vec<String> {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use policy::config::Step;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess};
 use serde::de::{Deserializer, Visitor};
@@ -13,11 +14,11 @@ use super::problem::{Place, Problem, unknown_key};
 use super::yaml::{Entry, Form, Node, Value};
 
 /// Reads what stands under `key`. Problems of spelling come from serde; if there are none, those of meaning from
-/// `check`, which names the path below `key` (`tenants.core.images[0]`) and says what is wrong.
+/// `check`, as seen from `key`.
 pub(super) fn read<T: DeserializeOwned>(
     key: &str,
     node: &Node,
-    check: impl Fn(&T) -> Vec<(String, String)>,
+    check: impl Fn(&T) -> Vec<policy::config::Problem>,
 ) -> (Option<T>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut rest = node.clone();
@@ -25,13 +26,9 @@ pub(super) fn read<T: DeserializeOwned>(
     loop {
         let error = match T::deserialize(&rest) {
             Ok(value) if problems.is_empty() => {
-                let meant = check(&value).into_iter();
-                let told = meant.map(|(path, message)| {
-                    let path = path.trim_start_matches('.');
-                    let joint = if path.is_empty() || path.starts_with('[') { "" } else { "." };
-                    Problem::new(&locate(node, path), format!("{key}{joint}{path}: {message}"))
-                });
-                problems.extend(told);
+                let told = check(&value).into_iter();
+                let told = told.map(|it| Problem::of(joined(key, &it.path), &locate(node, &it.path), it.message));
+                let problems: Vec<Problem> = told.collect();
                 return (problems.is_empty().then_some(value), problems);
             }
             Ok(_) => return (None, problems),
@@ -42,7 +39,7 @@ pub(super) fn read<T: DeserializeOwned>(
         let ours = error.is_missing && cut.iter().any(|cut| cut.starts_with(&path));
         if !ours {
             let place = error.place.as_ref().unwrap_or(&node.place);
-            problems.push(Problem::new(place, format!("{key}{}: {}", shown(&path), error.message)));
+            problems.push(Problem::of(joined(key, &path), place, error.message));
         }
         if !remove(&mut rest, &path) {
             return (None, problems);
@@ -51,17 +48,10 @@ pub(super) fn read<T: DeserializeOwned>(
     }
 }
 
-/// A step from a value to one inside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Item(usize),
-}
-
-fn shown(path: &[Step]) -> String {
-    path.iter().fold(String::new(), |text, step| match step {
+fn joined(key: &str, path: &[Step]) -> String {
+    path.iter().fold(key.to_owned(), |text, step| match step {
         Step::Key(key) => format!("{text}.{key}"),
-        Step::Item(index) => format!("{text}[{index}]"),
+        Step::Index(index) => format!("{text}[{index}]"),
     })
 }
 
@@ -77,33 +67,19 @@ fn remove(node: &mut Node, path: &[Step]) -> bool {
             true
         }
         // An item alone can't go, because the numbers of those behind it would change.
-        (Value::List(items), Step::Item(index)) => items.get_mut(*index).is_some_and(|item| remove(item, rest)),
+        (Value::List(items), Step::Index(index)) => items.get_mut(*index).is_some_and(|item| remove(item, rest)),
         _ => false,
     }
 }
 
 /// The place of the deepest value of a path that is there.
-fn locate(node: &Node, path: &str) -> Place {
-    let mut node = node;
-    let steps = path.split(['.', '[', ']']).filter(|step| !step.is_empty());
-    let mut pending = String::new();
-    for step in steps {
-        // A key may hold dots itself, so steps are joined until one fits.
-        let key = if pending.is_empty() { step.to_owned() } else { format!("{pending}.{step}") };
-        let inner = match &node.value {
-            Value::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
-            Value::List(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
-            _ => None,
-        };
-        match inner {
-            Some(inner) => {
-                node = inner;
-                pending.clear();
-            }
-            None => pending = key,
-        }
-    }
-    node.place.clone()
+fn locate(node: &Node, path: &[Step]) -> Place {
+    let inner = match (&node.value, path.first()) {
+        (Value::Map(entries), Some(Step::Key(key))) => entries.iter().find(|it| it.key == *key).map(|it| &it.value),
+        (Value::List(items), Some(Step::Index(index))) => items.get(*index),
+        _ => None,
+    };
+    inner.map_or_else(|| node.place.clone(), |inner| locate(inner, &path[1..]))
 }
 
 /// Why serde stopped.
@@ -219,7 +195,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
         let Some((index, item)) = self.items.next() else { return Ok(None) };
-        seed.deserialize(item).map(Some).map_err(|error| error.at(&item.place).inside(Step::Item(index)))
+        seed.deserialize(item).map(Some).map_err(|error| error.at(&item.place).inside(Step::Index(index)))
     }
 }
 
@@ -334,7 +310,10 @@ mod tests {
             let tenants = rules.tenants.iter();
             let images = tenants.flat_map(|(name, tenant)| tenant.images.iter().enumerate().map(move |it| (name, it)));
             let latest = images.filter(|(_, (_, image))| image.ends_with(":latest"));
-            latest.map(|(name, (at, _))| (format!("tenants.{name}.images[{at}]"), "say which".to_owned())).collect()
+            let path = |name: &str, at| {
+                [Step::Key("tenants".into()), Step::Key(name.into()), Step::Key("images".into()), Step::Index(at)]
+            };
+            latest.map(|(name, (at, _))| policy::config::Problem::new(&path(name, at), "say which")).collect()
         };
         let (value, problems) = read::<Rules>("policy", node.find("policy").unwrap(), no_latest);
         let mut shown: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
@@ -365,12 +344,15 @@ mod tests {
                 F:4:37: policy.tenants.a.executors_max: invalid type: string "many", expected u32
                 F:5:8: policy.tenants.b: the key `namespace` is missing
                 F:6:38: policy.tenants.c.executors_max: invalid value: integer `-1`, expected u32
+                F:7:8: policy.tenants.d: invalid length 1, expected struct Tenant with 3 elements
             "#]],
         );
     }
 
     #[test]
     fn problems_of_meaning_come_after_those_of_spelling() {
-        check("policy:\n  tenants:\n    a.b: {namespace: x, images: [ok:1, 'x:latest']}\n", &expect![""]);
+        check("policy:\n  tenants:\n    a.b: {namespace: x, images: [ok:1, 'x:latest']}\n", &expect![[r#"
+            F:3:40: policy.tenants.a.b.images[1]: say which
+        "#]]);
     }
 }

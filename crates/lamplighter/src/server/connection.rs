@@ -1,5 +1,5 @@
-//! Serves connections within limits: how many, how large and how slow the head of a request may be, how long a
-//! client may leave an answer unread. Ends gracefully.
+//! Serves connections, with TLS or without, within limits: how many, how large and how slow the head of a request
+//! may be, how long a client may leave an answer unread. Ends gracefully.
 
 use std::future::Future;
 use std::io;
@@ -14,14 +14,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
-use super::Closing;
+use super::{Closing, Metrics, Tls};
 
 /// Limits of connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(crate) struct ConnectionLimits {
     pub(crate) connections_max: usize,
     /// Bytes of a request's head.
     pub(crate) head_bytes_max: usize,
-    /// Longest time for a request's head to arrive, and between two requests of a connection.
+    /// Longest time for a request's head to arrive, for a TLS handshake, and between two requests of a connection.
     pub(crate) head_timeout: Duration,
     /// Longest time that a client may take nothing of an answer.
     pub(crate) write_timeout: Duration,
@@ -50,8 +51,24 @@ impl Default for ConnectionLimits {
     }
 }
 
+/// What the first byte of a TLS connection is: a record of the handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// What a client is told that speaks HTTP where TLS is wanted; it wouldn't understand a TLS alert.
+const WANTS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+    Connection: close\r\n\r\nthis gateway speaks HTTPS: use https://";
+
+/// Where connections come from.
+pub(crate) struct Listener {
+    /// The bound socket.
+    pub(crate) socket: TcpListener,
+    /// The certificate, if connections speak TLS.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Counts connections.
+    pub(crate) metrics: Arc<Metrics>,
+}
+
 /// Serves until `closing` is given; then takes no new connection, lets answers finish and returns.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, closing: Closing) {
+pub(crate) async fn serve(listener: Listener, router: Router, limits: ConnectionLimits, closing: Closing) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let mut connections = JoinSet::new();
     let mut closed = pin!(closing.closed());
@@ -59,13 +76,14 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Connect
         let accepted = tokio::select! {
             () = &mut closed => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener.socket, &places) => accepted,
         };
         let (stream, place) = accepted;
-        let serving = serve_connection(stream, router.clone(), limits.clone(), closing.clone());
+        let serving = greet(stream, listener.tls.clone(), router.clone(), limits.clone(), closing.clone());
+        let counted = listener.metrics.connection();
         connections.spawn(async move {
             serving.await;
-            drop(place);
+            drop((place, counted));
         });
     }
     drop(listener);
@@ -93,10 +111,39 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
     }
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, limits: ConnectionLimits, closing: Closing) {
+/// Serves a connection, after a handshake if it shall speak TLS.
+async fn greet(stream: TcpStream, tls: Option<Arc<Tls>>, router: Router, limits: ConnectionLimits, closing: Closing) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = &error as &dyn std::error::Error, "set TCP_NODELAY");
     }
+    let Some(tls) = tls else { return serve_connection(stream, router, limits, closing).await };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(limits.head_timeout, shake_hands(stream, &tls)) => shaken,
+        () = closing.closed() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => Box::pin(serve_connection(stream, router, limits, closing)).await,
+        Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+async fn shake_hands(mut stream: TcpStream, tls: &Tls) -> io::Result<TlsStream<TcpStream>> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
+        stream.write_all(WANTS_TLS).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the client doesn't speak TLS"));
+    }
+    tls.acceptor().accept(stream).await
+}
+
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    router: Router,
+    limits: ConnectionLimits,
+    closing: Closing,
+) {
     let service =
         TowerToHyperService::new(router.map_request(|request: http::Request<Incoming>| request.map(Body::new)));
     let io = TokioIo::new(PatientStream::new(stream, limits.write_timeout));
@@ -117,14 +164,14 @@ async fn serve_connection(stream: TcpStream, router: Router, limits: ConnectionL
 
 /// A stream whose writes fail when the other side takes nothing for too long. Without it a client that stops
 /// reading would hold its connection, and what is being sent to it, for ever.
-struct PatientStream {
-    stream: TcpStream,
+struct PatientStream<S> {
+    stream: S,
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl PatientStream {
-    const fn new(stream: TcpStream, patience: Duration) -> Self {
+impl<S> PatientStream<S> {
+    const fn new(stream: S, patience: Duration) -> Self {
         Self { stream, patience, stalled: None }
     }
 
@@ -141,7 +188,7 @@ impl PatientStream {
     }
 }
 
-impl AsyncRead for PatientStream {
+impl<S: AsyncRead + Unpin> AsyncRead for PatientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -151,7 +198,7 @@ impl AsyncRead for PatientStream {
     }
 }
 
-impl AsyncWrite for PatientStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.within_patience(context, result)

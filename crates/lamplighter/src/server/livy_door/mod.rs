@@ -30,6 +30,9 @@ use super::envelope::Door;
 use super::failure::Failure;
 use super::{AppState, meta, query};
 
+/// Bytes that are compressed where they were made.
+const COMPRESSED_INLINE_BYTES_MAX: usize = 64 << 10;
+
 /// A refusal on its way through `?`: in Livy's words, or one of the whole server.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -210,9 +213,15 @@ pub(super) async fn encode(path: &str, accept_encoding: Option<&HeaderValue>, re
     if plain.is_empty() {
         return Response::from_parts(head, Body::from(plain));
     }
-    let (name, compressed) = match encoding {
-        ResponseEncoding::Gzip => ("gzip", gzip(&plain)),
-        _ => ("deflate", deflate(&plain)),
+    let (name, compress): (_, fn(&[u8]) -> Vec<u8>) = match encoding {
+        ResponseEncoding::Gzip => ("gzip", gzip),
+        _ => ("deflate", deflate),
+    };
+    // Much of it takes milliseconds, in which this thread could serve others.
+    let compressed = if plain.len() < COMPRESSED_INLINE_BYTES_MAX {
+        compress(&plain)
+    } else {
+        tokio::task::spawn_blocking(move || compress(&plain)).await.unwrap_or_default()
     };
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::server::routes::table;
-use crate::server::{ConnectionLimits, serve};
+use crate::server::{ConnectionLimits, Listener, serve};
 
 /// A gateway on a socket.
 struct Listening {
@@ -23,8 +23,9 @@ impl Listening {
 
     async fn start_with(limits: ConnectionLimits) -> Self {
         let gateway = Gateway::start().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let listener = Listener { socket, tls: None, metrics: Arc::clone(&gateway.app.metrics) };
         let server = tokio::spawn(serve(listener, gateway.router.clone(), limits, gateway.app.closing.clone()));
         Self { gateway, address, server }
     }
