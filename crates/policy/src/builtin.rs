@@ -10,7 +10,7 @@
 use model::id::BackendKind::{self, Kubernetes, Local, Standalone, Yarn};
 use model::spark_submit::Master;
 
-use crate::pattern::{Pattern, any_matches};
+use crate::pattern::PatternSet;
 
 /// A list of names that the configuration can allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -442,22 +442,24 @@ pub(crate) const TABLE: &[Builtin] = &[
 
 /// The rules for one kind of backend, ready to be asked.
 #[derive(Clone, Debug)]
-pub(crate) struct Builtins(Vec<(&'static Builtin, Vec<Pattern>)>);
+pub(crate) struct Builtins {
+    keys: PatternSet,
+    /// The rule of each pattern in `keys`.
+    rules: Vec<&'static Builtin>,
+}
 
 impl Builtins {
     /// The rules for `kind`.
     pub(crate) fn new(kind: BackendKind) -> Self {
         let rules = TABLE.iter().filter(|rule| rule.kinds.contains(&kind));
-        Self(
-            rules
-                .map(|rule| (rule, rule.keys.iter().map(|key| Pattern::new(&key.to_ascii_lowercase())).collect()))
-                .collect(),
-        )
+        let keys = rules.flat_map(|rule| rule.keys.iter().map(move |key| (*key, rule)));
+        let (keys, rules): (Vec<&str>, _) = keys.unzip();
+        Self { keys: PatternSet::new(keys), rules }
     }
 
     /// The rule that decides about a key, spelled in lower case.
     pub(crate) fn of(&self, key: &str) -> Option<&'static Builtin> {
-        self.0.iter().find(|(_, patterns)| any_matches(patterns, key)).map(|(rule, _)| *rule)
+        self.keys.first(key).map(|index| self.rules[index])
     }
 }
 

@@ -1,5 +1,7 @@
 //! Patterns with `*`, and the spellings under which one conf key reaches Spark.
 
+use std::collections::HashMap;
+
 /// A text in which `*` stands for any text, also none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
@@ -25,6 +27,52 @@ impl Pattern {
         }
         rest.ends_with(&**last)
     }
+}
+
+/// Many patterns of keys, searched by what they begin with: most keys are no pattern's at all, and that is found out
+/// without trying each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PatternSet {
+    patterns: Vec<Pattern>,
+    /// Patterns without a star, by their text.
+    exact: HashMap<Box<str>, usize>,
+    /// Those that begin with a whole [`family`].
+    families: HashMap<Box<str>, Vec<usize>>,
+    /// All others.
+    others: Vec<usize>,
+}
+
+impl PatternSet {
+    /// The set of these patterns, in lower case.
+    pub(crate) fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut set = Self::default();
+        for (index, text) in texts.into_iter().enumerate() {
+            let text = text.to_ascii_lowercase();
+            match text.split_once('*') {
+                None => drop(set.exact.entry(text.as_str().into()).or_insert(index)),
+                Some((start, _)) => match family(start) {
+                    Some(family) => set.families.entry(family.into()).or_default().push(index),
+                    None => set.others.push(index),
+                },
+            }
+            set.patterns.push(Pattern::new(&text));
+        }
+        set
+    }
+
+    /// The index of the first pattern that means `key`, which must be in lower case.
+    pub(crate) fn first(&self, key: &str) -> Option<usize> {
+        let first_of = |indices: &[usize]| indices.iter().copied().find(|index| self.patterns[*index].matches(key));
+        let exact = self.exact.get(key).copied();
+        let family = family(key).and_then(|family| self.families.get(family)).and_then(|indices| first_of(indices));
+        [exact, family, first_of(&self.others)].into_iter().flatten().min()
+    }
+}
+
+/// The first two names of a key with their dots, `spark.kubernetes.`.
+fn family(key: &str) -> Option<&str> {
+    let (second, _) = key.match_indices('.').nth(1)?;
+    Some(&key[..=second])
 }
 
 /// Whether any pattern means `text`.
@@ -82,6 +130,7 @@ pub(crate) fn spellings(key: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -126,6 +175,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_set_finds_what_its_patterns_find(patterns in vec("(a\\.|b|\\*){0,6}", 0..8), key in "(a\\.|b){0,6}") {
+            let set = PatternSet::new(patterns.iter().map(String::as_str));
+            let expected = patterns.iter().position(|pattern| Pattern::new(pattern).matches(&key));
+            prop_assert_eq!(set.first(&key), expected);
+        }
+
         #[test]
         fn matching_agrees_with_its_definition(pattern in "[ab*]{0,6}", text in "[ab]{0,8}") {
             prop_assert_eq!(Pattern::new(&pattern).matches(&text), slowly(pattern.as_bytes(), text.as_bytes()));

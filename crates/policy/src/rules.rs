@@ -17,15 +17,15 @@ mod layer;
 mod names;
 mod sizes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::id::{BackendKind, BackendName, GroupName, TenantName};
 use model::principal::Principal;
 use model::spec::ApplicationSpec;
 
-use crate::builtin::{Builtins, NameList};
+use crate::builtin::{Builtins, NameList, TABLE};
 use crate::config::{PolicyConfig, Problem, QuotaConfig, Step, TenantRules};
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, PatternSet};
 use crate::verdict::{Change, ChangeKind, Refusal, Verdict};
 use layer::Layer;
 
@@ -77,6 +77,8 @@ pub struct Policy {
     default: Tenant,
     tenants: BTreeMap<TenantName, Tenant>,
     builtins: BTreeMap<BackendKind, Builtins>,
+    /// Every key that some layer forbids or a built-in rule is about.
+    guarded: PatternSet,
     /// By backend and tenant; without a tenant for those that have no entry of their own.
     granted: BTreeMap<BackendName, BTreeMap<Option<TenantName>, Grants>>,
 }
@@ -121,7 +123,9 @@ impl Policy {
         let builtins = BackendKind::ALL.into_iter().map(|kind| (kind, Builtins::new(kind))).collect();
         match (gateway, default) {
             (Some(gateway), Some(default)) if problems.is_empty() => {
-                Ok(Self { principals, gateway, backends, default, tenants, builtins, granted: BTreeMap::new() })
+                let guarded = guarded_keys(config);
+                let granted = BTreeMap::new();
+                Ok(Self { principals, gateway, backends, default, tenants, builtins, guarded, granted })
             }
             _ => Err(problems),
         }
@@ -203,6 +207,17 @@ impl Tenant {
         let QuotaConfig { applications } = rules.quota;
         Some(Self { layer: layer?, groups, quota: Quota { applications } })
     }
+}
+
+fn guarded_keys(config: &PolicyConfig) -> PatternSet {
+    let wide = std::iter::once(&config.gateway).chain(config.backends.values()).map(|rules| &rules.conf);
+    let tenants = std::iter::once(&config.default).chain(config.tenants.values());
+    let close =
+        tenants.flat_map(|tenant| std::iter::once(&tenant.conf).chain(tenant.groups.values().map(|rules| &rules.conf)));
+    let forbidden = wide.chain(close).flat_map(|conf| &conf.forbid).map(String::as_str);
+    let builtin = TABLE.iter().flat_map(|rule| rule.keys.iter().copied());
+    // Tenants often have the same rules.
+    PatternSet::new(forbidden.chain(builtin).collect::<BTreeSet<&str>>())
 }
 
 /// The decision about one application while it is made.

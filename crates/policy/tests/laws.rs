@@ -125,7 +125,7 @@ fn configured(config: &PolicyConfig) -> Vec<(&str, &str)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn whatever_passes_keeps_the_rules(

@@ -11,8 +11,8 @@ use crate::verdict::{ChangeKind, Refusal};
 impl<'a> Review<'a> {
     /// Applies every rule about keys.
     pub(super) fn conf(&mut self) {
-        let submitted = self.spec.conf.iter().filter(|(key, value)| !self.is_from_configuration(key, value));
-        let refusals: Vec<Refusal> = submitted.flat_map(|(key, value)| self.objections(key, value)).collect();
+        let refusals: Vec<Refusal> =
+            self.spec.conf.iter().flat_map(|(key, value)| self.objections(key, value)).collect();
         self.refusals.extend(refusals);
         self.force();
         self.fill_in();
@@ -36,9 +36,14 @@ impl<'a> Review<'a> {
     /// Everything that forbids a key with its value.
     fn objections(&self, key: &str, value: &str) -> Vec<Refusal> {
         let spellings = spellings(key);
+        // Nothing is about most keys.
+        let is_guarded = spellings.iter().any(|spelling| self.policy.guarded.first(spelling).is_some());
+        if !is_guarded || self.is_from_configuration(key, value) {
+            return Vec::new();
+        }
         let forbidden = self.layers.iter().filter_map(|layer| {
-            let (text, _) =
-                layer.forbidden.iter().find(|(_, pattern)| spellings.iter().any(|key| pattern.matches(key)))?;
+            let first = spellings.iter().filter_map(|spelling| layer.forbidden_keys.first(spelling)).min()?;
+            let text = &layer.forbidden[first];
             let message = format!("may not be set: `{text}` is forbidden");
             Some(Refusal { key: key.to_owned(), rule: format!("{}.conf.forbid", layer.path), message })
         });

@@ -12,7 +12,7 @@ use model::spark_conf::SparkConf;
 use crate::builtin::{NameList, TABLE};
 use crate::config::{Allow, ConfEntries, ConfRules, Limits, Problem, Rules, Step, TenantRules};
 use crate::location::Folder;
-use crate::pattern::{Pattern, current_name};
+use crate::pattern::{Pattern, PatternSet, current_name};
 
 /// The rules of one place in the configuration.
 #[derive(Clone, Debug)]
@@ -23,8 +23,10 @@ pub(super) struct Layer {
     pub(super) defaults: IndexMap<String, String>,
     /// What is set whatever the submitter says.
     pub(super) forced: IndexMap<String, String>,
-    /// What the submitter may not set: as it is written, and for keys in lower case.
-    pub(super) forbidden: Vec<(String, Pattern)>,
+    /// What the submitter may not set, as it is written.
+    pub(super) forbidden: Vec<String>,
+    /// The same, ready to be compared.
+    pub(super) forbidden_keys: PatternSet,
     /// Lists of names by what they are names of.
     pub(super) names: BTreeMap<NameList, Names>,
     pub(super) backends: Option<Vec<BackendName>>,
@@ -84,6 +86,7 @@ pub(super) fn compile(source: &Source<'_>, path: &[Step], problems: &mut Vec<Pro
         defaults: reader.entries("default", &source.conf.default),
         forced: reader.entries("force", &source.conf.force),
         forbidden: reader.forbidden(&source.conf.forbid),
+        forbidden_keys: PatternSet::new(source.conf.forbid.iter().map(String::as_str)),
         names: reader.names(source.allow),
         backends: reader.list(&["allow", "backends"], source.allow.backends.as_deref(), str::parse),
         sparks: reader.list(&["allow", "sparks"], source.allow.sparks.as_deref(), str::parse),
@@ -124,12 +127,12 @@ impl Reader<'_> {
         entries.0.clone()
     }
 
-    fn forbidden(&mut self, texts: &[String]) -> Vec<(String, Pattern)> {
+    fn forbidden(&mut self, texts: &[String]) -> Vec<String> {
         for (index, text) in texts.iter().enumerate() {
             self.outdated(&["conf", "forbid"], Some(index), text);
         }
-        let patterns = self.list(&["conf", "forbid"], Some(texts), |text| pattern(&text.to_ascii_lowercase()));
-        texts.iter().cloned().zip(patterns.unwrap_or_default()).collect()
+        self.list(&["conf", "forbid"], Some(texts), pattern);
+        texts.to_vec()
     }
 
     /// Spark prefers the new name of a key, so a rule about the old one wouldn't hold.

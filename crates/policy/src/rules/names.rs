@@ -4,9 +4,9 @@ use model::id::{BackendName, SparkName};
 
 use super::layer::Layer;
 use super::{Principals, Review};
-use crate::location;
+use crate::location::Location;
 use crate::pattern::any_matches;
-use crate::verdict::ChangeKind;
+use crate::verdict::{ChangeKind, Refusal};
 
 /// What stands for a program that comes with Spark.
 const SPARK_INTERNAL: &str = "spark-internal";
@@ -85,26 +85,31 @@ impl Review<'_> {
     }
 
     fn files(&mut self) {
-        let lists: Vec<_> =
-            self.layers.iter().filter_map(|layer| Some((layer.path.clone(), layer.files.clone()?))).collect();
+        let lists: Vec<_> = self.layers.iter().filter_map(|layer| Some((*layer, layer.files.as_deref()?))).collect();
         if lists.is_empty() {
             return;
         }
-        let program = Some(("resource", self.spec.resource.clone())).filter(|(_, file)| file != SPARK_INTERNAL);
+        let program = Some(("resource", self.spec.resource.as_str())).filter(|(_, file)| *file != SPARK_INTERNAL);
         let listed = FILE_KEYS.into_iter().filter_map(|key| {
             let value = self.spec.conf.get(key).filter(|value| !self.is_from_configuration(key, value))?;
-            Some((key, value.to_owned()))
+            Some((key, value))
         });
-        let all: Vec<(&str, String)> = program.into_iter().chain(listed).collect();
+        let mut refusals = Vec::new();
         // Spark splits at commas, also what stands for the program.
-        for (key, file) in all.iter().flat_map(|(key, list)| list.split(',').map(move |file| (*key, file.trim()))) {
-            for (path, folders) in &lists {
-                let is_nothing = file.is_empty() && key != "resource";
-                if let Some(problem) = location::check(file, folders).err().filter(|_| !is_nothing) {
-                    self.refuse(key, format!("{path}.allow.files"), format!("{} {problem}", quoted(file)));
-                }
+        let files = program.into_iter().chain(listed);
+        for (key, file) in files.flat_map(|(key, list)| list.split(',').map(move |file| (key, file.trim()))) {
+            if file.is_empty() && key != "resource" {
+                continue;
             }
+            let location = Location::parse(file);
+            refusals.extend(lists.iter().filter_map(|(layer, folders)| {
+                let problem =
+                    location.as_ref().map_or_else(|problem| Err(problem.clone()), |it| it.check(folders)).err()?;
+                let rule = format!("{}.allow.files", layer.path);
+                Some(Refusal { key: key.to_owned(), rule, message: format!("{} {problem}", quoted(file)) })
+            }));
         }
+        self.refusals.extend(refusals);
     }
 }
 
