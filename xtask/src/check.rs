@@ -10,7 +10,11 @@ use crate::{
 };
 
 /// Files that the binary writes itself: where each lies in the repository, and the arguments that print it.
-const GENERATED: &[(&str, &[&str])] = &[("docs/openapi.json", &["openapi"])];
+const GENERATED: &[(&str, &[&str])] = &[
+    ("docs/openapi.json", &["openapi"]),
+    ("docs/configuration.md", &["config", "reference"]),
+    ("docs/lamplighter.yaml", &["config", "sample"]),
+];
 
 /// Runs every check and fails if one did.
 pub(crate) fn run() -> Result<()> {

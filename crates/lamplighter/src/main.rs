@@ -18,7 +18,9 @@ fn main() -> ExitCode {
         return backends::local::supervise(Path::new(&dir));
     }
     match cli::parse(std::env::args_os()) {
-        Ok(cli::Cli { command: cli::Command::Serve(args), .. }) => serve::run(&args),
+        Ok(cli::Cli { command: cli::Command::Serve(args), global }) => {
+            serve::run(&args, cli::notes_coloured(global.color))
+        }
         Ok(cli) => cli::run(cli),
         Err(error) => {
             let _ = error.print();

@@ -5,6 +5,7 @@
 //! [`notation`] knows how values are written, [`yaml`] is the file as a tree with places, [`subtree`] reads what
 //! belongs to other crates, [`flags`] and [`reference`] are made from the declarations.
 
+mod clusters;
 mod flags;
 mod notation;
 mod problem;
@@ -31,9 +32,13 @@ use problem::Problem;
 use reader::{Declared, Effective, Reader, place_of};
 use yaml::Node;
 
+pub(crate) use clusters::{ClusterConfig, Clusters};
 pub(crate) use flags::ServeArgs;
 pub(crate) use problem::ConfigProblems;
 pub(crate) use reference::{effective, reference, sample};
+
+/// The backend that runs drivers on the gateway's own machine.
+pub(crate) const LOCAL: &str = "local";
 
 /// Everything the gateway is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +53,9 @@ pub(crate) struct Config {
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) sparks: Vec<(SparkName, PathBuf)>,
     pub(crate) local: LocalSettings,
+    pub(crate) kubernetes: Clusters,
+    pub(crate) instance: Option<String>,
+    pub(crate) default_backend: Option<BackendName>,
     pub(crate) retention: engine::runtime::Retention,
     pub(crate) livy: LivyConfig,
     pub(crate) limits: Limits,
@@ -109,6 +117,7 @@ impl fmt::Debug for SecretUrl {
 /// How the local backend runs drivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalSettings {
+    pub(crate) enabled: bool,
     pub(crate) places: usize,
     pub(crate) queue_max: u64,
     pub(crate) stop_grace: Duration,

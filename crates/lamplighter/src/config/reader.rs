@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Variables;
@@ -118,7 +119,7 @@ impl<'a> Reader<'a> {
 
     /// Keys that another crate knows; the default when nothing is said. `check` tells what is wrong with their
     /// meaning.
-    pub(super) fn subtree<T: DeserializeOwned + Default>(
+    pub(super) fn subtree<T: DeserializeOwned + Serialize + Default>(
         &mut self,
         (key, about, page): (&'static str, &'static str, &'static str),
         check: impl Fn(&T) -> Vec<policy::config::Problem>,
@@ -126,10 +127,12 @@ impl<'a> Reader<'a> {
         self.declared.push(Declared { key, about, kind: Kind::Subtree { page } });
         let Some(node) = self.file.find(key).cloned() else { return T::default() };
         let (value, problems) = subtree::read(key, &node, check);
-        let shown = "(as in the file)".to_owned();
-        self.effective.push(Effective { key, shown, place: node.place });
         self.problems.extend(problems);
-        value.unwrap_or_default()
+        let value = value.unwrap_or_default();
+        // JSON is YAML of one line; the types themselves hide what is secret.
+        let shown = serde_json::to_string(&value).unwrap_or_default();
+        self.effective.push(Effective { key, shown, place: node.place });
+        value
     }
 
     /// Remembers that a setting makes no sense; the message is told after its key.

@@ -20,7 +20,7 @@ pub(crate) fn reference() -> String {
                 let _ = write!(table, "\n### `{}`\n\n{}.\n\n", setting.key, setting.about);
             }
             Kind::Subtree { page } => {
-                let _ = write!(table, "\n### `{}`\n\n{}: [{page}]({page}).\n\n", setting.key, setting.about);
+                let _ = write!(table, "\n### `{}`\n\n{}: see [{page}]({page}).\n", setting.key, setting.about);
             }
             Kind::Setting { .. } => table.push_str(&item(&setting)),
         }
@@ -38,7 +38,11 @@ fn item(setting: &Declared) -> String {
     };
     let key = setting.key;
     let flag = flag.map_or("no flag, because others could read it".to_owned(), |_| format!("`--{}`", flag_name(key)));
-    format!("- **`{key}`**: {}.\n  {words}; default: {default}.\n  `{}`, {flag}\n", setting.about, variable_name(key))
+    let variable = variable_name(key);
+    format!(
+        "- **`{key}`** (`{variable}`, {flag})  \n  {}.  \n  Written as {words}. Default: {default}.\n",
+        setting.about
+    )
 }
 
 /// A configuration file that says nothing: every key with its default, commented out.
@@ -61,10 +65,11 @@ pub(crate) fn sample() -> String {
                 let _ = write!(text, "\n# {}; docs/{page} describes it.\n#{name}:\n", setting.about);
             }
             Kind::Setting { words, default, found, .. } => {
-                let gap = if depth == 0 { "\n" } else { "" };
                 let value = default.as_deref().unwrap_or("");
-                let found = found.map(|found| format!(" [{found}]")).unwrap_or_default();
-                let _ = writeln!(text, "{gap}#{indent}# {}: {words}{found}", setting.about);
+                let found = found.map(|found| format!("; {found}")).unwrap_or_default();
+                // Lines that stay comments when the first # of each line is taken away.
+                let (gap, hash) = if depth == 0 { ("\n", "#".to_owned()) } else { ("", format!("#{indent}#")) };
+                let _ = writeln!(text, "{gap}{hash} {}.\n{hash} ({words}{found})", setting.about);
                 let _ = writeln!(text, "#{indent}{name}: {value}");
             }
         }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::runtime::Retention;
-use model::id::SparkName;
+use model::id::{BackendName, SparkName};
 use policy::config::{AuthConfig, PolicyConfig};
-use policy::{Policy, Tokens};
+use policy::{Policy, Principals, Tokens};
 
 use super::notation::{
     Address, Bytes, Choice, Count, FilePath, Many, Maybe, Notation, OrWord, Refuse, Scalar, Switch, Text, Time, quoted,
@@ -16,7 +16,7 @@ use super::problem::Place;
 use super::reader::{Fallback, Reader, Setting};
 use super::yaml::{Entry, Node, Value};
 use super::{
-    Config, Exposure, Limits, LivyConfig, LocalSettings, LogConfig, LogFormat, SecretUrl, StoreConfig, TlsFiles,
+    Clusters, Config, Exposure, Limits, LOCAL, LivyConfig, LocalSettings, LogConfig, LogFormat, SecretUrl, StoreConfig, TlsFiles,
     Variables, WorkFolder,
 };
 use crate::server::{ConnectionLimits, RequestLimits};
@@ -29,27 +29,40 @@ const SECOND: Time = Time { min: Duration::from_secs(1) };
 
 /// Reads everything; what is wrong is remembered by the reader.
 pub(super) fn read(from: &mut Reader<'_>, variables: Variables<'_>) -> Config {
+    // In the order of the reference: what stands under no heading goes first.
     let listen = listen(from);
+    let allowed_hosts = allowed_hosts(from);
     let exposure = exposure(from);
+    let data_dir = data_dir(from, variables);
+    let store = store(from);
+    let sparks = sparks(from);
+    let log = log(from);
     let tls = tls(from);
     let auth = auth(from);
-    check_exposure(from, listen, &exposure, tls.is_some(), !auth.tokens.is_empty());
     let policy = policy(from, &auth);
+    let local = local(from);
+    let kubernetes = kubernetes(from);
+    let default_backend = default_backend(from, &local, &kubernetes);
+    check_local(from, &local, &auth);
+    check_exposure(from, listen, exposure, tls.is_some(), !auth.tokens.is_empty());
     Config {
         listen,
-        tls,
+        allowed_hosts,
         exposure,
+        data_dir,
+        store,
+        sparks,
+        log,
+        tls,
         auth,
         policy,
-        allowed_hosts: allowed_hosts(from),
-        data_dir: data_dir(from, variables),
-        store: store(from),
-        sparks: sparks(from),
-        local: local(from),
+        local,
+        kubernetes,
+        instance: instance(from),
+        default_backend,
         retention: retention(from),
         livy: livy(from),
         limits: limits(from),
-        log: log(from),
         effective: Vec::new(),
     }
 }
@@ -83,7 +96,7 @@ fn exposure(from: &mut Reader<'_>) -> Exposure {
 }
 
 /// Refuses to be reached from other machines in a way that nobody said aloud.
-fn check_exposure(from: &mut Reader<'_>, listen: SocketAddr, allowed: &Exposure, has_tls: bool, has_tokens: bool) {
+fn check_exposure(from: &mut Reader<'_>, listen: SocketAddr, allowed: Exposure, has_tls: bool, has_tokens: bool) {
     if listen.ip().is_loopback() {
         return;
     }
@@ -262,9 +275,62 @@ fn read_spark(entry: &Entry, refuse: Refuse<'_>) -> Option<(SparkName, PathBuf)>
     name.zip(path)
 }
 
+fn kubernetes(from: &mut Reader<'_>) -> Clusters {
+    from.subtree(("kubernetes", "Clusters that applications run on, by the name of the backend", "kubernetes.md"), Clusters::problems)
+}
+
+fn instance(from: &mut Reader<'_>) -> Option<String> {
+    from.get(Setting {
+        key: "instance",
+        about: "What marks the objects of this gateway on a cluster; gateways that share a store must share it",
+        notation: Maybe(Text),
+        default: Fallback::Found("the id of the data folder", None),
+    })
+}
+
+/// The backend of applications that name none.
+fn default_backend(from: &mut Reader<'_>, local: &LocalSettings, clusters: &Clusters) -> Option<BackendName> {
+    let key = "default_backend";
+    let chosen = from.get(Setting {
+        key,
+        about: "The backend of applications that name none",
+        notation: Maybe(Text),
+        default: Fallback::Found("`local` if it is enabled, else the first cluster", None),
+    });
+    let names = local.enabled.then_some(LOCAL).into_iter().chain(clusters.0.keys().map(String::as_str));
+    let names: Vec<&str> = names.collect();
+    let Some(chosen) = chosen else {
+        if names.is_empty() {
+            from.refuse("local.enabled", "is false and there is no cluster under `kubernetes`, so nothing can run");
+        }
+        return names.first().and_then(|name| BackendName::new(name).ok());
+    };
+    if !names.contains(&chosen.as_str()) {
+        from.refuse(key, &format!("there is no backend `{chosen}`; there are {}", names.join(", ")));
+    }
+    BackendName::new(&chosen).ok()
+}
+
+/// Drivers on this machine run as the gateway's own user, so people who don't trust each other can't share it.
+fn check_local(from: &mut Reader<'_>, local: &LocalSettings, auth: &AuthConfig) {
+    if local.enabled && auth.principals() == Principals::Several {
+        from.refuse(
+            "local.enabled",
+            "with tokens for several people applications can't run on this machine: all of them would be the gateway's \
+             own user, who can read everything; set `local.enabled: false` and name a cluster under `kubernetes`",
+        );
+    }
+}
+
 fn local(from: &mut Reader<'_>) -> LocalSettings {
     from.section("local", "The backend that runs drivers on the gateway's own machine");
     LocalSettings {
+        enabled: from.get(Setting {
+            key: "local.enabled",
+            about: "Whether applications may run on this machine",
+            notation: Switch,
+            default: Fallback::Value(true),
+        }),
         places: from.get(Setting {
             key: "local.places",
             about: "Applications that may run at once; with 0 everything waits",

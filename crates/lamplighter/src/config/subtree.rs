@@ -155,6 +155,27 @@ impl<'de> Deserializer<'de> for &'de Node {
         self.deserialize_str(visitor)
     }
 
+    /// serde would take a list for the fields in their order.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match &self.value {
+            Value::Map(_) => self.deserialize_any(visitor),
+            _ => {
+                let error: Error =
+                    serde::de::Error::custom(format_args!("expected keys with values, found {}", self.kind()));
+                Err(error.at(&self.place))
+            }
+        }
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.value {
             Value::Nothing => visitor.visit_none(),
@@ -182,7 +203,7 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        tuple_struct identifier ignored_any
     }
 }
 
@@ -344,15 +365,18 @@ mod tests {
                 F:4:37: policy.tenants.a.executors_max: invalid type: string "many", expected u32
                 F:5:8: policy.tenants.b: the key `namespace` is missing
                 F:6:38: policy.tenants.c.executors_max: invalid value: integer `-1`, expected u32
-                F:7:8: policy.tenants.d: invalid length 1, expected struct Tenant with 3 elements
+                F:7:8: policy.tenants.d: expected keys with values, found a list
             "#]],
         );
     }
 
     #[test]
     fn problems_of_meaning_come_after_those_of_spelling() {
-        check("policy:\n  tenants:\n    a.b: {namespace: x, images: [ok:1, 'x:latest']}\n", &expect![[r#"
+        check(
+            "policy:\n  tenants:\n    a.b: {namespace: x, images: [ok:1, 'x:latest']}\n",
+            &expect![[r#"
             F:3:40: policy.tenants.a.b.images[1]: say which
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -58,10 +58,10 @@ fn every_notation_can_be_written_everywhere() {
             allowed_hosts: [a, b]  # F:4:16
             store: "***"  # LAMPLIGHTER_STORE
             sparks: {"4": /opt/spark-4, "3.5": /opt/spark-3.5}  # F:2:3
+            log_format: json  # --log-format
             local.environment: [A, B, C]  # --local-environment
             retention.age: forever  # F:5:18
             limits.body_bytes_max: 1m  # LAMPLIGHTER_LIMITS_BODY_BYTES_MAX
-            log_format: json  # --log-format
         "#]],
     );
     check(
@@ -84,9 +84,9 @@ fn all_problems_are_told_together() {
         "--listen nowhere --limits-body-timeout=0s",
         &expect![[r#"
             error: --listen: `nowhere` is not ADDRESS:PORT, as in 127.0.0.1:8998
+            error: LAMPLIGHTER_LOG: `a=b=c` is no filter: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
             error: LAMPLIGHTER_LOCAL_PLACES: `-1` is not a number from 0 to 1000000
             error: --limits-body-timeout: `0s` is not a time of at least 1s
-            error: LAMPLIGHTER_LOG: `a=b=c` is no filter: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
             error: F:1:1: unknown key `lisen`; did you mean `listen`?
             error: F:2:8: store: must be `sqlite` or a URL like postgres://user@host:5432/database
             error: F:4:6: sparks: x: `relative` is not an absolute path
@@ -104,35 +104,74 @@ fn all_problems_are_told_together() {
 
 #[test]
 fn strangers_are_let_in_only_when_it_is_said_aloud() {
-    check("listen: 0.0.0.0:8998\n", &[], "", &expect!["error: F:1:9: listen: 0.0.0.0:8998 can be reached from other machines, and whoever reaches the gateway runs code as its user; give tokens under `auth`, listen on a loopback address such as 127.0.0.1:8998, or say `allow_unauthenticated_remote_access: true`"]);
-    check("", &[], "--listen 0.0.0.0:8998 --allow-unauthenticated-remote-access", &expect![[r#"
+    check(
+        "listen: 0.0.0.0:8998\n",
+        &[],
+        "",
+        &expect![
+            "error: F:1:9: listen: 0.0.0.0:8998 can be reached from other machines, and whoever reaches the gateway runs code as its user; give tokens under `auth`, listen on a loopback address such as 127.0.0.1:8998, or say `allow_unauthenticated_remote_access: true`"
+        ],
+    );
+    check(
+        "",
+        &[],
+        "--listen 0.0.0.0:8998 --allow-unauthenticated-remote-access",
+        &expect![[r#"
         listen: 0.0.0.0:8998  # --listen
         allow_unauthenticated_remote_access: true  # --allow-unauthenticated-remote-access
-    "#]]);
+    "#]],
+    );
     let tokens = format!("auth: {{tokens: [{{user: ada, tenant: core, sha256: {:064x}}}]}}", 7);
-    check(&tokens, &[], "--listen 0.0.0.0:8998", &expect!["error: --listen: 0.0.0.0:8998 can be reached from other machines, and tokens would travel in the clear; set `tls.certificate` and `tls.key`, or say `allow_cleartext: true`"]);
-    check(&tokens, &[], "--listen 0.0.0.0:8998 --allow-cleartext=true", &expect![[r#"
-        listen: 0.0.0.0:8998  # --listen
-        allow_cleartext: true  # --allow-cleartext
-        auth: (as in the file)  # F:1:7
-    "#]]);
-    check(&format!("{tokens}\ntls: {{certificate: /c, key: /k}}"), &[], "--listen [::]:8998", &expect![[r#"
-        listen: "[::]:8998"  # --listen
-        tls.certificate: /c  # F:2:20
-        tls.key: /k  # F:2:29
-        auth: (as in the file)  # F:1:7
-    "#]]);
+    check(
+        &tokens,
+        &[],
+        "--listen 0.0.0.0:8998",
+        &expect![
+            "error: --listen: 0.0.0.0:8998 can be reached from other machines, and tokens would travel in the clear; set `tls.certificate` and `tls.key`, or say `allow_cleartext: true`"
+        ],
+    );
+    check(
+        &tokens,
+        &[],
+        "--listen 0.0.0.0:8998 --allow-cleartext=true",
+        &expect![[r#"
+            listen: 0.0.0.0:8998  # --listen
+            allow_cleartext: true  # --allow-cleartext
+            auth: {"tokens":[{"user":"ada","tenant":"core","groups":[],"roles":[],"sha256":"0000000000000000000000000000000000000000000000000000000000000007"}]}  # F:1:7
+        "#]],
+    );
+    check(
+        &format!("{tokens}\ntls: {{certificate: /c, key: /k}}"),
+        &[],
+        "--listen [::]:8998",
+        &expect![[r#"
+            listen: "[::]:8998"  # --listen
+            tls.certificate: /c  # F:2:20
+            tls.key: /k  # F:2:29
+            auth: {"tokens":[{"user":"ada","tenant":"core","groups":[],"roles":[],"sha256":"0000000000000000000000000000000000000000000000000000000000000007"}]}  # F:1:7
+        "#]],
+    );
 }
 
 #[test]
 fn certificate_and_key_belong_together() {
-    check("tls: {certificate: /c.pem}\n", &[], "--limits-streams-max 5000", &expect![[r#"
+    check(
+        "tls: {certificate: /c.pem}\n",
+        &[],
+        "--limits-streams-max 5000",
+        &expect![[r#"
         error: --limits-streams-max: must not be more than `limits.connections_max`
-        error: F:1:20: tls.certificate: needs `tls.key` too"#]]);
-    check("tls: {certificate: /c.pem, key: /k.pem}\n", &[], "", &expect![[r#"
+        error: F:1:20: tls.certificate: needs `tls.key` too"#]],
+    );
+    check(
+        "tls: {certificate: /c.pem, key: /k.pem}\n",
+        &[],
+        "",
+        &expect![[r#"
         tls.certificate: /c.pem  # F:1:20
         tls.key: /k.pem  # F:1:33
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use futures::StreamExt as _;
+use engine::store::Store as _;
 use tokio::task::yield_now;
 
 use super::*;
+use crate::server::Measured;
 
 impl Gateway {
     async fn figures(&self) -> String {
@@ -55,11 +57,21 @@ async fn figures_tell_what_is_under_way_and_what_was_done() {
 #[tokio::test]
 async fn every_figure_is_described() {
     let gateway = Gateway::start().await;
+    // What never happened isn't told.
+    tokio::spawn(Arc::clone(&gateway.app.metrics).follow(Arc::clone(&gateway.app.engine)));
+    yield_now().await;
+    let id = gateway.running(r#"{"resource":"/x.py"}"#).await;
+    gateway.post(&format!("/api/v1/applications/{id}/cancel"), "").await;
+    while !gateway.figures().await.contains("applications_ended_total{") {
+        yield_now().await;
+    }
+    let measured = Measured::new(Arc::new(store::memory::MemoryStore::new()), Arc::clone(&gateway.app.metrics));
+    measured.last_event().await.unwrap();
     let page = include_str!("../../../../../docs/metrics.md");
     let figures = gateway.figures().await;
     let named: BTreeSet<&str> =
         figures.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    assert!(named.len() > 15, "{named:?}");
+    assert!(named.len() > 18, "{named:?}");
     for name in named {
         assert!(page.contains(&format!("`{name}")), "docs/metrics.md doesn't tell of {name}");
     }
@@ -71,12 +83,12 @@ async fn streams_leave_connections_to_others() {
     let gateway = Gateway::start().await;
     let open = || async { gateway.router.clone().oneshot(request(Method::GET, "/api/v1/events", "")).await.unwrap() };
     let mut streams = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..STREAMS_MAX {
         let stream = open().await;
         assert_eq!(stream.status(), StatusCode::OK);
         streams.push(stream.into_body().into_data_stream());
     }
-    assert_eq!(gateway.figure("lamplighter_streams").await, Some(3.0));
+    assert_eq!(gateway.figure("lamplighter_streams").await, Some(100.0));
     let refused = gateway.get("/api/v1/events").await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.header("retry-after"), "5");
