@@ -7,7 +7,7 @@
 //! |---|---|
 //! | Namespace with Pod Security | privilege, the host's network, paths and processes, root |
 //! | Role of drivers | reading Secrets and logs, running commands in pods, making anything but executors |
-//! | admission policies ([`admission`]) | pods with other images, service accounts, Secrets or tokens; touching what belongs to another driver; leaving things behind |
+//! | admission policies | pods with other images, service accounts, Secrets or tokens; touching what belongs to another driver; leaving things behind |
 //! | NetworkPolicy | connections from outside, and to the cloud's metadata service |
 //! | ResourceQuota, LimitRange | taking more of the cluster than the tenant's share, filling a node's disk |
 //! | Role of the gateway | the gateway doing more in the namespace than it needs |

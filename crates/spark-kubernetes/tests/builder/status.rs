@@ -14,24 +14,24 @@ fn as_recorded() {
     let states: String = pods.iter().map(|(name, pod)| format!("{name}: {}\n", shown(pod))).collect();
     expect![[r#"
         bad-image: pending, InvalidImageName: Failed to apply default image tag "Bad//Image": couldn't parse image name "Bad//Image": invalid reference format: repository name (/Image) must be lowercase
-        completed: ended Completed, exit 0, from 2026-11-21T16:28:31.000Z, to 2026-11-21T16:28:31.000Z, Completed
-        deadline: ended DeadlineExceeded, exit 137, signal 9, from 2026-11-21T16:28:32.000Z, to 2026-11-21T16:28:34.000Z, DeadlineExceeded, Pod was active on the node longer than the specified deadlin
-        deleted: ended Failed, exit 5, from 2026-11-21T16:28:32.000Z, to 2026-11-21T16:28:39.000Z, Error, deleting
+        completed: ended Completed, exit 0, ran 0ns, Completed
+        deadline: ended DeadlineExceeded, exit 137, signal 9, ran 2s, DeadlineExceeded, Pod was active on the node longer than the specified deadlin
+        deleted: ended Failed, exit 5, ran 7s, Error, deleting
         deleted-running: running since 2026-11-21T16:28:32.000Z, deleting
-        driver-completed: ended Completed, exit 0, from 2026-11-21T16:24:33.000Z, to 2026-11-21T16:25:08.000Z, Completed
-        evicted: ended Evicted, exit 137, signal 9, from 2026-11-21T16:28:32.000Z, to 2026-11-21T16:28:48.000Z, Error, deleting
-        exit-3: ended Failed, exit 3, from 2026-11-21T16:28:31.000Z, to 2026-11-21T16:28:31.000Z, Error
+        driver-completed: ended Completed, exit 0, ran 35s, Completed
+        evicted: ended Evicted, exit 137, signal 9, ran 16s, Error, deleting
+        exit-3: ended Failed, exit 3, ran 0ns, Error
         gated: gated
         never-image: pending, ErrImageNeverPull: Container image "lamplighter.test/missing:1" is not present with pull policy of Never
-        no-command: ended Failed, exit 128, to 2026-11-21T16:28:32.000Z, StartError, failed to create containerd task: failed to create shim task
+        no-command: ended Failed, exit 128, StartError, failed to create containerd task: failed to create shim task
         no-image: pending, ImagePullBackOff: Back-off pulling image "lamplighter.test/missing:1": ErrImagePull: failed to pull and unpack image "lamplighter.test/missing:1": failed to resolve reference "lamplighter.test/missing:1": failed to do request: Head "https://lamplighter.test/v2/missing/manifests/1": dial tcp: lookup lamplighter.test on 10.96.0.10:53: server misbehaving
         no-secret: pending, CreateContainerConfigError: secret "x" not found
         no-volume: pending
-        oom: ended OutOfMemory, exit 137, signal 9, oom killed, from 2026-11-21T16:28:31.000Z, to 2026-11-21T16:28:31.000Z, OOMKilled
-        oom-child: ended OutOfMemory, exit 9, oom killed, from 2026-11-21T16:28:31.000Z, to 2026-11-21T16:28:31.000Z, OOMKilled
+        oom: ended OutOfMemory, exit 137, signal 9, oom killed, ran 0ns, OOMKilled
+        oom-child: ended OutOfMemory, exit 9, oom killed, ran 0ns, OOMKilled
         running: running since 2026-11-21T16:28:32.000Z
         unschedulable: pending, Unschedulable: 0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.
-        with-sidecar: ended Completed, exit 0, from 2026-11-21T16:28:32.000Z, to 2026-11-21T16:28:32.000Z, Completed
+        with-sidecar: ended Completed, exit 0, ran 0ns, Completed
     "#]].assert_eq(&states);
 }
 
@@ -58,9 +58,8 @@ fn shown_end(ended: &Ended) -> String {
     parts.extend(ended.exit_code.map(|code| format!("exit {code}")));
     parts.extend(ended.signal.map(|signal| format!("signal {signal}")));
     parts.extend(ended.oom_killed.then(|| "oom killed".to_owned()));
-    let (from, to) = (ended.started_at, ended.finished_at);
-    parts.extend(from.map(|from| format!("from {from}")));
-    parts.extend(to.map(|to| format!("to {to}")));
+    let ran = ended.started_at.zip(ended.finished_at).map(|(from, to)| to.since(from));
+    parts.extend(ran.map(|ran| format!("ran {ran:?}")));
     parts.extend(ended.reason.clone());
     // Runtimes tell a lot.
     parts.extend(ended.message.as_ref().map(|message| message.chars().take(60).collect()));
@@ -97,8 +96,8 @@ fn before_anything_is_known() {
 
 #[test]
 fn the_container_is_ahead_of_the_phase() {
-    check(status("Running", terminated(0, "Completed")), &expect!["ended Completed, exit 0, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, Completed"]);
-    check(status("Running", terminated(2, "Error")), &expect!["ended Failed, exit 2, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, Error"]);
+    check(status("Running", terminated(0, "Completed")), &expect!["ended Completed, exit 0, ran 60s, Completed"]);
+    check(status("Running", terminated(2, "Error")), &expect!["ended Failed, exit 2, ran 60s, Error"]);
 }
 
 #[test]
@@ -109,7 +108,7 @@ fn sidecars_do_not_decide() {
             "containerStatuses": [container("proxy", sidecar), container("spark-kubernetes-driver", driver)],
         })
     };
-    check(two(terminated(0, "Completed"), running()), &expect!["ended Completed, exit 0, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, Completed"]);
+    check(two(terminated(0, "Completed"), running()), &expect!["ended Completed, exit 0, ran 60s, Completed"]);
     check(two(running(), terminated(1, "Error")), &expect!["running since 2026-11-20T10:00:00.000Z"]);
 }
 
@@ -124,8 +123,11 @@ fn a_phase_without_its_container_is_an_end_too() {
 fn success_counts_whatever_came_later() {
     let mut evicted = status("Failed", terminated(0, "Completed"));
     evicted["reason"] = json!("Evicted");
-    check(evicted, &expect!["ended Completed, exit 0, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, Evicted"]);
-    check(status("Succeeded", terminated(0, "OOMKilled")), &expect!["ended Completed, exit 0, oom killed, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, OOMKilled"]);
+    check(evicted, &expect!["ended Completed, exit 0, ran 60s, Evicted"]);
+    check(
+        status("Succeeded", terminated(0, "OOMKilled")),
+        &expect!["ended Completed, exit 0, oom killed, ran 60s, OOMKilled"],
+    );
 }
 
 /// What the kubelet writes into the pod when the node, not the program, was the cause.
@@ -138,11 +140,20 @@ fn ends_from_outside() {
         status
     };
     check(with("Evicted", None), &expect!["ended Evicted, Evicted, told by the kubelet"]);
-    check(with("Evicted", Some(terminated(137, "Error"))), &expect!["ended Evicted, exit 137, signal 9, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, Evicted, told by the kubelet"]);
-    check(with("Terminated", Some(terminated(143, "Error"))), &expect!["ended NodeLost, exit 143, signal 15, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, Terminated, told by the kubelet"]);
+    check(
+        with("Evicted", Some(terminated(137, "Error"))),
+        &expect!["ended Evicted, exit 137, signal 9, ran 60s, Evicted, told by the kubelet"],
+    );
+    check(
+        with("Terminated", Some(terminated(143, "Error"))),
+        &expect!["ended NodeLost, exit 143, signal 15, ran 60s, Terminated, told by the kubelet"],
+    );
     check(with("Preempting", None), &expect!["ended Preempted, Preempting, told by the kubelet"]);
     check(with("OutOfcpu", None), &expect!["ended Unknown, OutOfcpu, told by the kubelet"]);
-    check(status("Failed", terminated(137, "ContainerStatusUnknown")), &expect!["ended NodeLost, ContainerStatusUnknown"]);
+    check(
+        status("Failed", terminated(137, "ContainerStatusUnknown")),
+        &expect!["ended NodeLost, ContainerStatusUnknown"],
+    );
 }
 
 /// What controllers write into the pod before they remove it.
@@ -153,9 +164,9 @@ fn disruptions_name_who_ended_it() {
         status["conditions"] = json!([{ "type": "DisruptionTarget", "status": "True", "reason": reason }]);
         status
     };
-    check(with("PreemptionByScheduler"), &expect!["ended Preempted, exit 143, signal 15, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, Error"]);
-    check(with("EvictionByEvictionAPI"), &expect!["ended Evicted, exit 143, signal 15, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, Error"]);
-    check(with("DeletionByTaintManager"), &expect!["ended NodeLost, exit 143, signal 15, from 2026-11-20T10:00:00.000Z, to 2026-11-20T10:01:00.000Z, Error"]);
+    check(with("PreemptionByScheduler"), &expect!["ended Preempted, exit 143, signal 15, ran 60s, Error"]);
+    check(with("EvictionByEvictionAPI"), &expect!["ended Evicted, exit 143, signal 15, ran 60s, Error"]);
+    check(with("DeletionByTaintManager"), &expect!["ended NodeLost, exit 143, signal 15, ran 60s, Error"]);
 }
 
 #[test]
