@@ -53,7 +53,7 @@ make_cgroups() {
       [ -e "$root/$file" ] && [ -e "$root/cgroup.clone_children" ] && cat "$root/$file" >"$root/$CGROUP/$file"
     done
     if [ -e "$root/cgroup.subtree_control" ] && [ -s "$root/cgroup.controllers" ]; then
-      for file in $(cat "$root/cgroup.controllers"); do
+      for file in $(<"$root/cgroup.controllers"); do
         echo "+$file" >"$root/cgroup.subtree_control"
         echo "+$file" >"$root/$CGROUP/cgroup.subtree_control"
       done 2>/dev/null
@@ -133,6 +133,13 @@ start_kubelet() {
 
 runtime() { ctr --address "$RUN/containerd.sock" --namespace k8s.io "$@"; }
 
+# The store of images remembers the containers of clusters that were killed.
+forget_containers() {
+  local containers
+  mapfile -t containers < <(runtime containers list --quiet)
+  [ ${#containers[@]} = 0 ] || runtime containers delete "${containers[@]}" >>"$LOG/import.log" 2>&1
+}
+
 # import ARCHIVE: into containerd's store, which outlives the cluster; an archive that is there already is left out.
 import() {
   local stamp
@@ -150,12 +157,14 @@ isolate_files
 make_cgroups
 write_configuration
 start_etcd
+rm -rf "$IMAGE_STORE"/io.containerd.grpc.v1.cri/{containers,sandboxes}
 start containerd containerd --config containerd.toml
 # The node's address must exist before the API server looks for it.
 bring_up_network || exit 1
 start_api_server
 {
   wait_until 10 runtime version
+  forget_containers
   import_all "$HOME_DIR/busybox.tar" "$@"
 } &
 # The controllers give up, rather than wait, when there is no API server.

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -52,6 +53,9 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     /// None if the cluster is somebody else's.
     holder: Option<Arc<Holder>>,
+    /// What a test broke and didn't mend, because it failed in between; mended before the next test gets the cluster.
+    is_api_server_stopped: bool,
+    are_nodes_drained: bool,
 }
 
 impl Cluster {
@@ -61,7 +65,13 @@ impl Cluster {
     /// # Panics
     /// When it can't be had although nothing may be skipped, or when it doesn't start.
     pub async fn shared(test: &str) -> Option<Shared> {
-        Some(lock(test).await?.read().await)
+        let lock = lock(test).await?;
+        let cluster = lock.read().await;
+        if !cluster.is_broken() {
+            return Some(cluster);
+        }
+        drop(cluster);
+        Some(mend(lock, test).await.downgrade())
     }
 
     /// As [`Cluster::shared`], when no other test of this process uses it. A cluster of somebody else's isn't given: what
@@ -74,7 +84,7 @@ impl Cluster {
             skip(test, "it would disturb a cluster that isn't ours");
             return None;
         }
-        Some(lock(test).await?.write().await)
+        Some(mend(lock(test).await?, test).await)
     }
 
     /// Starts a cluster, or joins the one that `LAMPLIGHTER_E2E_KUBECONFIG` names, and waits until it can run pods.
@@ -83,7 +93,7 @@ impl Cluster {
     /// When nothing is installed to start, or when it doesn't become ready; the error says where the logs are.
     pub async fn start() -> Result<Self> {
         if let Some(kubeconfig) = env::var_os(JOINED) {
-            let cluster = Self { kubeconfig: kubeconfig.into(), holder: None };
+            let cluster = Self::new(kubeconfig.into(), None);
             cluster.wait_until_ready().await?;
             return Ok(cluster);
         }
@@ -96,12 +106,16 @@ impl Cluster {
             holder.hear("imported", START_LIMIT)?;
             anyhow::Ok(holder)
         });
-        let cluster = Self { kubeconfig, holder: Some(Arc::new(holder.await??)) };
+        let cluster = Self::new(kubeconfig, Some(Arc::new(holder.await??)));
         cluster
             .wait_until_ready()
             .await
             .with_context(|| cluster.holder.as_ref().map_or_else(String::new, |holder| holder.where_logs_are()))?;
         Ok(cluster)
+    }
+
+    fn new(kubeconfig: PathBuf, holder: Option<Arc<Holder>>) -> Self {
+        Self { kubeconfig, holder, is_api_server_stopped: false, are_nodes_drained: false }
     }
 
     /// The file by which any client reaches the cluster as its administrator.
@@ -118,6 +132,12 @@ impl Cluster {
         connect(&self.kubeconfig).await
     }
 
+    /// The address by which pods reach servers on this machine, if it is known: of a cluster that was joined it isn't.
+    #[must_use]
+    pub fn address_of_this_machine(&self) -> Option<IpAddr> {
+        self.holder.as_ref().map(|_| IpAddr::V4(Ipv4Addr::new(10, 245, 0, 1)))
+    }
+
     /// The API server's address, such as `https://10.245.0.2:443`.
     ///
     /// # Errors
@@ -131,6 +151,7 @@ impl Cluster {
     /// # Errors
     /// When the cluster has ended, or isn't ours.
     pub async fn stop_api_server(&mut self) -> Result<()> {
+        self.is_api_server_stopped = true;
         self.command("stop-api-server", "api-server-stopped").await
     }
 
@@ -140,7 +161,9 @@ impl Cluster {
     /// When the cluster has ended, isn't ours, or doesn't become ready.
     pub async fn start_api_server(&mut self) -> Result<()> {
         self.command("start-api-server", "api-server-started").await?;
-        self.wait_until_ready().await
+        self.wait_until_ready().await?;
+        self.is_api_server_stopped = false;
+        Ok(())
     }
 
     async fn command(&self, command: &'static str, answer: &'static str) -> Result<()> {
@@ -156,16 +179,9 @@ impl Cluster {
     /// [`Cluster::restore_nodes`] is the way back.
     ///
     /// # Errors
-    /// When the API server refuses, or when a pod stays; the nodes are then back in use.
+    /// When the API server refuses, or when a pod stays.
     pub async fn drain_nodes(&mut self) -> Result<()> {
-        let drained = self.cordon_and_evict().await;
-        if drained.is_err() {
-            self.restore_nodes().await?;
-        }
-        drained
-    }
-
-    async fn cordon_and_evict(&self) -> Result<()> {
+        self.are_nodes_drained = true;
         let client = self.client().await?;
         let nodes: Api<Node> = Api::all(client.clone());
         for node in nodes.list(&ListParams::default()).await? {
@@ -193,6 +209,21 @@ impl Cluster {
         let nodes: Api<Node> = Api::all(self.client().await?);
         for node in nodes.list(&ListParams::default()).await? {
             nodes.uncordon(&node.name_any()).await?;
+        }
+        self.are_nodes_drained = false;
+        Ok(())
+    }
+
+    fn is_broken(&self) -> bool {
+        self.is_api_server_stopped || self.are_nodes_drained
+    }
+
+    async fn mend(&mut self) -> Result<()> {
+        if self.is_api_server_stopped {
+            self.start_api_server().await?;
+        }
+        if self.are_nodes_drained {
+            self.restore_nodes().await?;
         }
         Ok(())
     }
@@ -256,13 +287,20 @@ async fn lock(test: &str) -> Option<&'static RwLock<Cluster>> {
     if !is_there(test) {
         return None;
     }
-    let started =
-        CLUSTER.get_or_init(async || Cluster::start().await.map(RwLock::new).map_err(|error| format!("{error:#}")));
-    match started.await {
-        Ok(cluster) => Some(cluster),
-        #[allow(clippy::panic, reason = "this is for tests, which fail by panicking")]
-        Err(error) => panic!("{test}: no cluster: {error}"),
-    }
+    let start = async || Cluster::start().await.map(RwLock::new).map_err(|error| format!("{error:#}"));
+    Some(CLUSTER.get_or_init(start).await.as_ref().unwrap_or_else(|error| fail(test, error)))
+}
+
+/// The cluster for one test alone, in order.
+async fn mend(lock: &'static RwLock<Cluster>, test: &str) -> Alone {
+    let mut cluster = lock.write().await;
+    cluster.mend().await.unwrap_or_else(|error| fail(test, &format!("{error:#}")));
+    cluster
+}
+
+#[allow(clippy::panic, reason = "this is for tests, which fail by panicking")]
+fn fail(test: &str, error: &str) -> ! {
+    panic!("{test}: no cluster: {error}")
 }
 
 /// Whether a cluster can be started or joined; says when not.

@@ -35,7 +35,8 @@ async fn a_python_program_runs_on_spark_3_5() {
 
 #[tokio::test]
 async fn the_api_server_dies_alone_and_comes_back() {
-    let Some(mut cluster) = Cluster::alone("the_api_server_dies_alone_and_comes_back").await else { return };
+    let test = "the_api_server_dies_alone_and_comes_back";
+    let Some(mut cluster) = Cluster::alone(test).await else { return };
     let namespace = Namespace::create(&cluster, "api", PodSecurity::Restricted).await.unwrap();
     let sleeper = start_sleeper(&namespace).await;
     let pods = namespace.api::<Pod>();
@@ -50,6 +51,11 @@ async fn the_api_server_dies_alone_and_comes_back() {
     let containers = |pod: &Pod| pod.status.as_ref().unwrap().container_statuses.clone().unwrap();
     assert_eq!(containers(&before)[0].container_id, containers(&after)[0].container_id, "it went on running");
     namespace.delete().await.unwrap();
+
+    cluster.stop_api_server().await.unwrap();
+    drop(cluster);
+    let mended = Cluster::shared(test).await.unwrap();
+    assert!(mended.is_ready().await.unwrap(), "a test that ends early breaks nothing for the next");
 }
 
 #[tokio::test]
