@@ -4,6 +4,7 @@
 //! loopback and in temporary folders, and is gone afterwards.
 
 mod accept;
+mod decide;
 mod kill;
 mod latency;
 mod lists;
@@ -49,6 +50,8 @@ enum Measure {
     Machine,
     /// How fast batches are accepted, durably
     Accept,
+    /// Authentication, authorisation and policy of one request
+    Decide,
     /// From acceptance to the driver's start, and from its end to a subscriber
     Latency,
     /// Start, memory and lists with many applications stored
@@ -79,6 +82,7 @@ impl Measure {
         match self {
             Self::Machine => machine::measure(),
             Self::Accept => accept::measure(context),
+            Self::Decide => decide::measure(context),
             Self::Latency => latency::measure(context),
             Self::Stored => stored::measure(context),
             Self::Kill => kill::measure(context),
