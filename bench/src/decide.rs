@@ -27,7 +27,7 @@ const BATCH: usize = 100;
 /// Measures requests that ask, and requests that submit.
 pub(crate) fn measure(context: &Context) -> Result<Vec<Section>> {
     let tokens = Tokens::compile(&users()).map_err(|problems| anyhow!("{problems:?}"))?;
-    let policy = Policy::compile(&rules()?, Principals::Several).map_err(|problems| anyhow!("{problems:?}"))?;
+    let policy = Policy::compile(&rules(), Principals::Several).map_err(|problems| anyhow!("{problems:?}"))?;
     let backend = BackendName::new("kubernetes")?;
     let place = Place { backend: &backend, kind: BackendKind::Kubernetes };
     let (bearer, spec) = (new_token([USERS / 2; 32]), application()?);
@@ -76,7 +76,7 @@ fn users() -> AuthConfig {
     AuthConfig { tokens: (0..USERS).map(token).collect() }
 }
 
-fn rules() -> Result<PolicyConfig> {
+fn rules() -> PolicyConfig {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let rules = || Rules {
         conf: ConfRules {
@@ -104,12 +104,12 @@ fn rules() -> Result<PolicyConfig> {
         let groups = [("science".to_owned(), rules())].into_iter().collect();
         (format!("tenant-{number}"), TenantRules { conf, allow, limits, lift, groups, ..TenantRules::default() })
     };
-    Ok(PolicyConfig {
+    PolicyConfig {
         gateway: rules(),
         backends: [("kubernetes".to_owned(), rules())].into_iter().collect(),
         tenants: (0..TENANTS).map(tenant).collect(),
         ..PolicyConfig::default()
-    })
+    }
 }
 
 fn entries(entries: &[(&str, &str)]) -> ConfEntries {
