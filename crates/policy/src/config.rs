@@ -69,27 +69,50 @@ impl PolicyConfig {
     /// What is wrong with the names of backends in it, given those that there are: a rule for a misspelt backend would
     /// silently hold nowhere.
     pub fn unknown_backends(&self, known: &[BackendName]) -> Vec<Problem> {
-        let key = |key: &str| Step::Key(key.to_owned());
-        let keys = self.backends.keys().map(|name| (vec![key("backends"), key(name)], name));
-        let rules = std::iter::once((vec![key("gateway")], &self.gateway.allow))
-            .chain(self.backends.iter().map(|(name, rules)| (vec![key("backends"), key(name)], &rules.allow)));
-        let tenants = std::iter::once((vec![key("default")], &self.default))
-            .chain(self.tenants.iter().map(|(name, rules)| (vec![key("tenants"), key(name)], rules)));
-        let tenants = tenants.flat_map(|(path, tenant)| {
-            let groups = tenant.groups.iter().map(|(name, rules)| (name, &rules.allow));
-            let below = |name: &String| [path.as_slice(), &[key("groups"), key(name)]].concat();
-            let groups: Vec<_> = groups.map(|(name, allow)| (below(name), allow)).collect();
-            groups.into_iter().chain([(path, &tenant.allow)])
-        });
-        let listed = rules.chain(tenants).flat_map(|(path, allow)| {
-            let names = allow.backends.iter().flatten().enumerate();
-            names.map(move |(index, name)| {
-                let path = [path.as_slice(), &[key("allow"), key("backends"), Step::Index(index)]].concat();
-                (path, name)
-            })
-        });
-        let unknown = keys.chain(listed).filter(|(_, name)| !known.iter().any(|known| known.as_str() == name.as_str()));
-        unknown.map(|(path, name)| Problem { path, message: format!("there is no backend `{name}`") }).collect()
+        let is_unknown = |name: &str| !known.iter().any(|known| known.as_str() == name);
+        let problem = |path: &[Step], name: &str| Problem::new(path, format!("there is no backend `{name}`"));
+        let named = self.backends.keys().filter(|name| is_unknown(name));
+        let mut problems: Vec<Problem> =
+            named.map(|name| problem(&[Step::key("backends"), Step::key(name)], name)).collect();
+        for layer in self.layers() {
+            let listed = layer.allow.backends.iter().flatten().enumerate();
+            problems.extend(listed.filter(|(_, name)| is_unknown(name)).map(|(index, name)| {
+                let below = [Step::key("allow"), Step::key("backends"), Step::Index(index)];
+                problem(&[layer.path.as_slice(), &below].concat(), name)
+            }));
+        }
+        problems
+    }
+
+    /// Every layer there is.
+    pub(crate) fn layers(&self) -> Vec<LayerConfig<'_>> {
+        let mut layers = vec![LayerConfig::of(&[Step::key("gateway")], &self.gateway)];
+        for (name, rules) in &self.backends {
+            layers.push(LayerConfig::of(&[Step::key("backends"), Step::key(name)], rules));
+        }
+        let default = (vec![Step::key("default")], &self.default);
+        let tenants = self.tenants.iter().map(|(name, tenant)| (vec![Step::key("tenants"), Step::key(name)], tenant));
+        for (path, tenant) in std::iter::once(default).chain(tenants) {
+            for (name, rules) in &tenant.groups {
+                let below = [Step::key("groups"), Step::key(name)];
+                layers.push(LayerConfig::of(&[path.as_slice(), &below].concat(), rules));
+            }
+            layers.push(LayerConfig { path, conf: &tenant.conf, allow: &tenant.allow });
+        }
+        layers
+    }
+}
+
+/// A layer's place in the configuration, and what is said there about keys and names.
+pub(crate) struct LayerConfig<'a> {
+    path: Vec<Step>,
+    pub(crate) conf: &'a ConfRules,
+    allow: &'a Allow,
+}
+
+impl<'a> LayerConfig<'a> {
+    fn of(path: &[Step], rules: &'a Rules) -> Self {
+        Self { path: path.to_vec(), conf: &rules.conf, allow: &rules.allow }
     }
 }
 
@@ -299,6 +322,13 @@ pub enum Step {
     Key(String),
     /// To the element of this index, from 0.
     Index(usize),
+}
+
+impl Step {
+    /// Into the value of `key`.
+    pub fn key(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
 }
 
 impl Problem {

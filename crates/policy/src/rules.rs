@@ -210,11 +210,8 @@ impl Tenant {
 }
 
 fn guarded_keys(config: &PolicyConfig) -> PatternSet {
-    let wide = std::iter::once(&config.gateway).chain(config.backends.values()).map(|rules| &rules.conf);
-    let tenants = std::iter::once(&config.default).chain(config.tenants.values());
-    let close =
-        tenants.flat_map(|tenant| std::iter::once(&tenant.conf).chain(tenant.groups.values().map(|rules| &rules.conf)));
-    let forbidden = wide.chain(close).flat_map(|conf| &conf.forbid).map(String::as_str);
+    let layers = config.layers();
+    let forbidden = layers.iter().flat_map(|layer| &layer.conf.forbid).map(String::as_str);
     let builtin = TABLE.iter().flat_map(|rule| rule.keys.iter().copied());
     // Tenants often have the same rules.
     PatternSet::new(forbidden.chain(builtin).collect::<BTreeSet<&str>>())

@@ -75,6 +75,16 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// A submitted text as a message may quote it: one line, and not the whole of something huge.
+pub(crate) fn excerpt(text: &str) -> String {
+    const SHOWN_CHARS: usize = 100;
+    let mut shown: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} (rule {})", self.key, self.message, self.rule)

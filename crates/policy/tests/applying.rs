@@ -448,6 +448,13 @@ fn files_must_lie_in_allowed_folders() {
     );
 }
 
+#[test]
+fn a_huge_list_has_a_short_answer() {
+    let policy = policy(r#"gateway: { allow: { files: ["/data"] } }"#);
+    let verdict = apply(&policy, "ada", Kubernetes, spec(&[("spark.jars", &"/x,".repeat(100_000))]));
+    assert!(verdict.refusals.len() <= 100 && shown(&verdict).len() < 20_000);
+}
+
 const SIZES: &str = r#"
 gateway:
   limits:

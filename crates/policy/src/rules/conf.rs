@@ -6,7 +6,7 @@ use super::layer::{Layer, Names};
 use super::{Principals, Review};
 use crate::builtin::{Builtin, Guard, NameList};
 use crate::pattern::{any_matches, old_names, spellings};
-use crate::verdict::{ChangeKind, Refusal};
+use crate::verdict::{ChangeKind, Refusal, excerpt};
 
 impl<'a> Review<'a> {
     /// Applies every rule about keys.
@@ -88,7 +88,7 @@ impl<'a> Review<'a> {
         lists.find_map(|(layer, Names { written, patterns })| {
             let unlisted = names.iter().find(|name| !any_matches(patterns, name))?;
             // The key of a Secret's name tells of a secret, the name is none.
-            let message = format!("`{}` is none of those allowed: {written}", shown("", unlisted));
+            let message = format!("`{}` is none of those allowed: {written}", excerpt(shown("", unlisted)));
             let rule = format!("{}.allow.{}", layer.path, list.as_str());
             Some(Refusal { key: key.to_owned(), rule, message })
         })

@@ -1,12 +1,13 @@
 //! What an application names besides conf keys: backend, Spark, files, and whom it impersonates.
 
 use model::id::{BackendName, SparkName};
+use model::spark_conf::is_secret;
 
 use super::layer::Layer;
 use super::{Principals, Review};
-use crate::location::Location;
+use crate::location::{Folder, Location};
 use crate::pattern::any_matches;
-use crate::verdict::{ChangeKind, Refusal};
+use crate::verdict::{ChangeKind, Refusal, excerpt};
 
 /// What stands for a program that comes with Spark.
 const SPARK_INTERNAL: &str = "spark-internal";
@@ -27,6 +28,9 @@ const FILE_KEYS: [&str; 13] = [
     "spark.yarn.jars",
     "spark.yarn.keytab",
 ];
+
+/// Refused files that are told; a list can hold more than anybody reads.
+const FILE_REFUSALS_MAX: usize = 100;
 
 /// The first layer whose list of backends lacks this one.
 pub(super) fn layer_without_backend<'a>(layers: &[&'a Layer], backend: &BackendName) -> Option<&'a Layer> {
@@ -80,8 +84,8 @@ impl Review<'_> {
             None if is_listed || self.policy.principals == Principals::One => return,
             None => "built-in.proxy-users".to_owned(),
         };
-        let user: String = user.chars().take(100).flat_map(char::escape_debug).collect();
-        self.refuse("proxy_user", rule, format!("`{}` may not impersonate `{user}`", self.principal.user));
+        let message = format!("`{}` may not impersonate `{}`", self.principal.user, excerpt(&user));
+        self.refuse("proxy_user", rule, message);
     }
 
     fn files(&mut self) {
@@ -94,31 +98,36 @@ impl Review<'_> {
             let value = self.spec.conf.get(key).filter(|value| !self.is_from_configuration(key, value))?;
             Some((key, value))
         });
-        let mut refusals = Vec::new();
         // Spark splits at commas, also what stands for the program.
         let files = program.into_iter().chain(listed);
-        for (key, file) in files.flat_map(|(key, list)| list.split(',').map(move |file| (key, file.trim()))) {
-            if file.is_empty() && key != "resource" {
-                continue;
-            }
-            let location = Location::parse(file);
-            refusals.extend(lists.iter().filter_map(|(layer, folders)| {
-                let problem =
-                    location.as_ref().map_or_else(|problem| Err(problem.clone()), |it| it.check(folders)).err()?;
-                let rule = format!("{}.allow.files", layer.path);
-                Some(Refusal { key: key.to_owned(), rule, message: format!("{} {problem}", quoted(file)) })
-            }));
-        }
+        let files = files.flat_map(|(key, list)| list.split(',').map(move |file| (key, file.trim())));
+        let named = files.filter(|(key, file)| !file.is_empty() || *key == "resource");
+        let refusals: Vec<Refusal> =
+            named.flat_map(|(key, file)| misplaced(key, file, &lists)).take(FILE_REFUSALS_MAX).collect();
         self.refusals.extend(refusals);
     }
 }
 
-/// A location as a message may quote it: without what may be a password, and not the whole of something huge.
+/// What the layers' lists of folders have against a file.
+fn misplaced(key: &str, file: &str, lists: &[(&Layer, &[Folder])]) -> Vec<Refusal> {
+    let location = Location::parse(file);
+    let problem = |folders: &[Folder]| match &location {
+        Ok(location) => location.check(folders).err(),
+        Err(problem) => Some(problem.clone()),
+    };
+    let problems = lists.iter().filter_map(|(layer, folders)| Some((layer, problem(folders)?)));
+    let refusals = problems.map(|(layer, problem)| Refusal {
+        key: key.to_owned(),
+        rule: format!("{}.allow.files", layer.path),
+        message: format!("{} {problem}", quoted(file)),
+    });
+    refusals.collect()
+}
+
+/// A location as a message may quote it: without what may be a password.
 fn quoted(file: &str) -> String {
-    const SHOWN_CHARS: usize = 200;
-    if file.contains('@') || model::spark_conf::is_secret(file) {
+    if file.contains('@') || is_secret(file) {
         return "a location with what may be a secret".to_owned();
     }
-    let ellipsis = if file.chars().nth(SHOWN_CHARS).is_some() { "…" } else { "" };
-    format!("`{}{ellipsis}`", file.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect::<String>())
+    format!("`{}`", excerpt(file))
 }

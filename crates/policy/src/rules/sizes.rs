@@ -11,7 +11,7 @@ use model::spark_submit::{LocalThreads, Master};
 
 use super::Review;
 use super::layer::Sizes;
-use crate::verdict::ChangeKind;
+use crate::verdict::{ChangeKind, excerpt};
 
 /// What Spark gives a JVM that asks for nothing.
 const DEFAULT_HEAP_MIB: u64 = 1_024;
@@ -251,9 +251,4 @@ fn cores(text: &str) -> Option<f64> {
 /// Whether a switch is on, as Spark reads it.
 fn is_true(conf: &SparkConf, key: &str) -> bool {
     conf.get(key).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
-}
-
-/// A value as a message may quote it.
-fn excerpt(text: &str) -> String {
-    text.chars().take(40).flat_map(char::escape_debug).collect()
 }
