@@ -61,7 +61,7 @@ fn conf_rules() -> impl Strategy<Value = ConfRules> {
 
 fn allow() -> impl Strategy<Value = Allow> {
     let list = |items: &[&'static str]| {
-        option::of(subsequence(items.to_vec(), 0..=items.len()))
+        option::weighted(0.15, subsequence(items.to_vec(), 0..=items.len()))
             .prop_map(|items| items.map(|items| items.into_iter().map(str::to_owned).collect::<Vec<_>>()))
     };
     (
