@@ -38,6 +38,12 @@ const START_LIMIT: Duration = Duration::from_secs(240);
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const DRAIN_LIMIT: Duration = Duration::from_secs(120);
 
+/// An image that a cluster of ours has: `sh` and the like in one file, which sleeps unless it is told what to do.
+pub const BUSYBOX_IMAGE: &str = "lamplighter.test/busybox:1";
+
+/// The outer end of the one link into the cluster, as `e2e/cluster/settings.sh` says.
+const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 245, 0, 1));
+
 static CLUSTER: OnceCell<Result<RwLock<Cluster>, String>> = OnceCell::const_new();
 
 /// A cluster, used side by side with other tests.
@@ -135,7 +141,7 @@ impl Cluster {
     /// The address by which pods reach servers on this machine, if it is known: of a cluster that was joined it isn't.
     #[must_use]
     pub fn address_of_this_machine(&self) -> Option<IpAddr> {
-        self.holder.as_ref().map(|_| IpAddr::V4(Ipv4Addr::new(10, 245, 0, 1)))
+        self.holder.as_ref().map(|_| OUTSIDE)
     }
 
     /// The API server's address, such as `https://10.245.0.2:443`.

@@ -10,7 +10,7 @@ mod namespace;
 mod spark;
 mod wait;
 
-pub use cluster::{Alone, Cluster, Shared};
+pub use cluster::{Alone, BUSYBOX_IMAGE, Cluster, Shared};
 pub use namespace::{Namespace, PodSecurity};
 pub use spark::{Line, Program, SparkSubmit, Submission};
 pub use wait::until;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use e2e::{Cluster, Line, Namespace, PodSecurity, Program, SparkSubmit, until};
+use e2e::{BUSYBOX_IMAGE, Cluster, Line, Namespace, PodSecurity, Program, SparkSubmit, until};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use serde_json::json;
@@ -103,7 +103,7 @@ fn sleeper() -> serde_json::Value {
             "automountServiceAccountToken": false,
             "containers": [{
                 "name": "sleeper",
-                "image": "lamplighter.test/busybox:1",
+                "image": BUSYBOX_IMAGE,
                 "securityContext": {
                     "allowPrivilegeEscalation": false,
                     "capabilities": {"drop": ["ALL"]},
