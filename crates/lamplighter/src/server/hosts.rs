@@ -14,6 +14,8 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 pub(crate) struct Hosts {
     allowed: Vec<String>,
     listen: SocketAddr,
+    /// Whether the listener itself speaks TLS.
+    has_tls: bool,
 }
 
 /// Why a request is refused.
@@ -33,7 +35,19 @@ impl Hosts {
     /// Loopback and `allowed` host names (without port, in any case), for a gateway that listens on `listen`.
     pub(crate) fn new(listen: SocketAddr, allowed: &[String]) -> Self {
         let allowed = allowed.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase()).collect();
-        Self { allowed, listen }
+        Self { allowed, listen, has_tls: false }
+    }
+
+    /// The same for a listener that speaks TLS.
+    #[must_use]
+    pub(crate) fn with_tls(self, has_tls: bool) -> Self {
+        Self { has_tls, ..self }
+    }
+
+    /// The scheme that links should have, if it is known: TLS may end before the gateway.
+    pub(crate) fn link_scheme<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let forwarded = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+        forwarded.or_else(|| self.has_tls.then_some("https"))
     }
 
     /// The host that links should name: the request's own, or the listening address when it has none.

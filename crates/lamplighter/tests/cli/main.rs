@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod configuring;
 mod cut;
 mod examples;
 mod gateway;

@@ -113,8 +113,8 @@ pub(super) fn method_not_allowed(path: &str) -> Response {
 
 /// `GET /`: to the UI, as an absolute link.
 pub(super) async fn root(State(app): State<AppState>, headers: HeaderMap, uri: Uri) -> Response {
-    let proto = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
-    let location = livy::http::redirect_location(&app.hosts.link_host(&uri, &headers), proto);
+    let host = app.hosts.link_host(&uri, &headers);
+    let location = livy::http::redirect_location(&host, app.hosts.link_scheme(&headers));
     let mut response = bytes(StatusCode::FOUND, livy::http::HTML, Vec::new());
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(header::LOCATION, location);
