@@ -220,10 +220,16 @@ async fn what_was_discarded_never_starts(world: &World<'_>) {
 async fn an_end_is_pushed_once(gateway: &mut Gateway<'_>) {
     let order = gateway.launch_waiting().await;
     gateway.stop(&order.attempt).await;
-    let pushed = tokio::time::timeout(PATIENCE, gateway.changes.recv()).await;
-    let (id, change) = pushed.expect("the end is pushed without being asked for").expect("the backend lives");
-    assert_eq!(id, order.attempt.id);
-    let Observation::Exited(ended) = change else { panic!("the driver ended as {change:?}") };
+    let ended = loop {
+        let pushed = tokio::time::timeout(PATIENCE, gateway.changes.recv()).await;
+        let (id, change) = pushed.expect("the end is pushed without being asked for").expect("the backend lives");
+        assert_eq!(id, order.attempt.id);
+        match change {
+            Observation::Pending { .. } | Observation::Running { .. } => {}
+            Observation::Exited(ended) => break ended,
+            other => panic!("the driver ended as {other:?}"),
+        }
+    };
     assert!(ended.stopped);
     gateway.stop(&order.attempt).await;
     // Whatever would be pushed again would be pushed before the end of another one.

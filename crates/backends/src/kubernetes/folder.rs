@@ -12,6 +12,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::backend::{BackendError, Ended, Observation, Owned};
 use model::id::{ApplicationId, AttemptId};
@@ -62,7 +63,7 @@ impl Folder {
     pub(super) fn create(&self, application: Option<ApplicationId>) -> io::Result<()> {
         private_folder(&self.log())?;
         if let Some(application) = application {
-            self.write("application", application.to_string().as_bytes())?;
+            self.write("application", application.to_string().as_bytes(), false)?;
         }
         Ok(())
     }
@@ -83,7 +84,7 @@ impl Folder {
 
     /// Notes that nothing more comes into the log.
     pub(super) fn close_log(&self) -> io::Result<()> {
-        self.write("log-over", b"")
+        self.write("log-over", b"", false)
     }
 
     /// How the attempt ended, once that is known.
@@ -98,7 +99,7 @@ impl Folder {
     /// Writes down how the attempt ended, durably.
     pub(super) fn write_end(&self, end: &Observation) -> io::Result<()> {
         let Some(end) = End::of(end) else { return Ok(()) };
-        self.write("end.json", &serde_json::to_vec(&end)?)?;
+        self.write("end.json", &serde_json::to_vec(&end)?, true)?;
         File::open(&self.path)?.sync_all()
     }
 
@@ -109,11 +110,15 @@ impl Folder {
         }
     }
 
-    fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let temporary = self.path.join(format!("{name}.new"));
+    fn write(&self, name: &str, content: &[u8], durably: bool) -> io::Result<()> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // Two may write the same at once.
+        let temporary = self.path.join(format!("{name}.{}.new", NEXT.fetch_add(1, Ordering::Relaxed)));
         let mut file = File::create(&temporary)?;
         file.write_all(content)?;
-        file.sync_data()?;
+        if durably {
+            file.sync_data()?;
+        }
         fs::rename(temporary, self.path.join(name))
     }
 

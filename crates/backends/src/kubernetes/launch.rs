@@ -74,7 +74,7 @@ impl Shared {
             return Ok(end);
         }
         let objects = self.objects(order)?;
-        self.watch(order.attempt.id);
+        self.watch(&order.attempt);
         match self.start(&order.attempt, &objects).await {
             Ok(seen) => Ok(seen),
             Err(Trouble::Api(Failure::Quota(message))) => {
@@ -117,7 +117,6 @@ impl Shared {
                 return Ok(self.see(attempt, &pod, false).await?);
             }
             let uid = pod.metadata.uid.clone().unwrap_or_default();
-            self.make_folder(attempt).await?;
             let wanted = Verdict::Launched { uid: uid.clone() };
             let (fence, made) =
                 tokio::join!(self.fences.claim(&self.cluster, attempt, wanted.clone()), self.dependents(objects, &uid));
@@ -131,6 +130,7 @@ impl Shared {
             if fence.stopped {
                 return Ok(self.see_nothing(attempt).await?);
             }
+            self.make_folder(attempt).await?;
             match self.cluster.ungate(&pod).await {
                 Ok(released) => return Ok(self.see(attempt, &released, false).await?),
                 Err(Failure::Missing(_)) => return Ok(self.see_nothing(attempt).await?),
@@ -204,8 +204,13 @@ impl Shared {
     }
 
     async fn make_folder(&self, attempt: &AttemptRef) -> Result<(), BackendError> {
-        let (folder, application) = (self.folder(attempt.id), attempt.application);
-        blocking("make the attempt's folder", move || folder.create(Some(application))).await
+        let (folder, attempt) = (self.folder(attempt.id), attempt.clone());
+        let discarded = Arc::clone(&self.discarded);
+        blocking("make the attempt's folder", move || match discarded.hold_off(attempt.id) {
+            Some(_undisturbed) => folder.create(Some(attempt.application)),
+            None => Ok(()),
+        })
+        .await
     }
 
     /// Ends the attempt, or makes sure that it never starts.
@@ -240,7 +245,7 @@ impl Shared {
         if matches!(status::read(pod), PodState::Ended(_)) {
             return self.see(attempt, pod, false).await.map(Some);
         }
-        self.watch(attempt.id);
+        self.watch(attempt);
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         self.fences.note_stop(&self.cluster, attempt, uid).await?;
         // No grace at all would remove the pod before its driver ended.
@@ -306,19 +311,19 @@ impl Shared {
         {
             return Err(BackendError::unavailable("remove the attempt", "its driver is still there"));
         }
+        self.discarded.add(attempt.id);
         if is_young(attempt.id) {
             self.fences.bury(&self.cluster, attempt).await?;
         } else {
             self.fences.remove(&self.cluster, attempt.id).await?;
         }
         if let Some(pod) = &pod {
-            lock(&self.discarded).insert(attempt.id);
             self.cluster.delete_pod(pod, Some(0), false).await?;
         }
         lock(&self.watched).remove(&attempt.id);
         self.forget_log(attempt.id);
-        let folder = self.folder(attempt.id);
-        blocking("remove the attempt's folder", move || folder.remove()).await
+        let (folder, discarded) = (self.folder(attempt.id), Arc::clone(&self.discarded));
+        blocking("remove the attempt's folder", move || discarded.alone(|| folder.remove())).await
     }
 }
 

@@ -127,7 +127,10 @@ impl Shared {
             container: Some(DRIVER_CONTAINER.to_owned()),
             follow,
             timestamps: true,
-            since_time: stored.last.and_then(|last| last.as_str().parse().ok()),
+            // The second in which the last line was written, because the client would round it up.
+            since_time: stored
+                .last
+                .and_then(|last| jiff::Timestamp::from_second(last.timestamp().as_millis().div_euclid(1_000)).ok()),
             ..LogParams::default()
         };
         let api = Api::<Pod>::namespaced(self.cluster.client().await, namespace);

@@ -19,7 +19,7 @@ use super::cluster::{Failure, is_held};
 use super::fence::{Fence, Verdict};
 use super::folder::blocking;
 use super::judge::{Circumstances, Over, Sight, depends_on_who_stopped, judge, shown};
-use super::{Shared, lock};
+use super::{Shared, Watched, lock};
 use crate::causes::with_causes;
 
 /// How long a pod that is gone is waited for, whose last words the watch may be about to tell.
@@ -32,7 +32,7 @@ impl Shared {
     /// Where the attempt stands now; changes are told from now on.
     pub(super) async fn observe(self: &Arc<Self>, attempt: &AttemptRef) -> Result<Observation, BackendError> {
         // Before looking, so that no change falls between.
-        self.watch(attempt.id);
+        self.watch(attempt);
         let seen = self.look(attempt).await?;
         self.settle_watch(attempt.id, &seen);
         Ok(seen)
@@ -114,6 +114,10 @@ impl Shared {
                 Some(Fence { verdict: Verdict::Never, .. }) => return Ok(Observation::NeverRan),
                 Some(fence) => fence,
             };
+            // A pod is there before it is said that it may start, so only looking after that tells that it is gone.
+            if let Some(pod) = self.find(attempt.id).await? {
+                return Box::pin(self.see(attempt, &pod, false)).await;
+            }
             // Somebody else is about to write down how it ended, or that it never started.
             let wait = (fence.stopped || self.pods.get(attempt.id).is_some()) && Instant::now() < patience;
             if !wait {
@@ -161,10 +165,10 @@ impl Shared {
         end: Observation,
     ) -> Result<Observation, BackendError> {
         let folder = self.folder(attempt);
-        let concluding = Arc::clone(&self.concluding);
+        let discarded = Arc::clone(&self.discarded);
         let end = blocking("write down how the attempt ended", move || {
+            let Some(_undisturbed) = discarded.hold_off(attempt) else { return Ok(Observation::NeverRan) };
             // The first one to write is right for ever.
-            let _one_at_a_time = lock(&concluding);
             if let Some(known) = folder.end()? {
                 return Ok(known);
             }
@@ -180,10 +184,7 @@ impl Shared {
     /// Takes what a watch told.
     pub(super) async fn told(self: &Arc<Self>, pod: &Pod, gone: bool) {
         let Some(identity) = Identity::of(pod).filter(|identity| identity.instance == self.instance) else { return };
-        if lock(&self.discarded).contains(&identity.attempt) {
-            if gone {
-                lock(&self.discarded).remove(&identity.attempt);
-            }
+        if self.discarded.contains(identity.attempt) {
             return;
         }
         let watched = lock(&self.watched).contains_key(&identity.attempt);
@@ -224,9 +225,23 @@ impl Shared {
     }
 
     /// Tells changes of the attempt from now on.
-    pub(super) fn watch(&self, attempt: AttemptId) {
-        if let Entry::Vacant(entry) = lock(&self.watched).entry(attempt) {
-            entry.insert(None);
+    pub(super) fn watch(&self, attempt: &AttemptRef) {
+        if let Entry::Vacant(entry) = lock(&self.watched).entry(attempt.id) {
+            entry.insert(Watched { attempt: attempt.clone(), told: None });
+        }
+    }
+
+    /// Looks at those that are watched and have no pod, as far as the watches know: one that came and went between
+    /// two lists is told by nobody else.
+    pub(super) fn look_for_missing(self: &Arc<Self>) {
+        let watched: Vec<AttemptRef> = lock(&self.watched).values().map(|watched| watched.attempt.clone()).collect();
+        for attempt in watched.into_iter().filter(|attempt| self.pods.get(attempt.id).is_none()) {
+            let shared = Arc::clone(self);
+            self.spawn(async move {
+                if let Ok(seen) = shared.look(&attempt).await {
+                    shared.tell(attempt.id, &seen).await;
+                }
+            });
         }
     }
 
@@ -235,8 +250,8 @@ impl Shared {
         let mut watched = lock(&self.watched);
         match seen {
             Observation::Pending { .. } | Observation::Running { .. } => {
-                if let Some(told) = watched.get_mut(&attempt) {
-                    told.get_or_insert_with(|| seen.clone());
+                if let Some(watched) = watched.get_mut(&attempt) {
+                    watched.told.get_or_insert_with(|| seen.clone());
                 }
             }
             Observation::Absent | Observation::Exited(_) | Observation::NeverRan | Observation::Lost { .. } => {
@@ -249,13 +264,14 @@ impl Shared {
     pub(super) async fn tell(&self, attempt: AttemptId, seen: &Observation) {
         let news = match (lock(&self.watched).entry(attempt), seen) {
             (Entry::Vacant(_), _) | (_, Observation::Absent) => false,
-            (Entry::Occupied(told), _) if told.get().as_ref() == Some(seen) => false,
-            (Entry::Occupied(mut told), Observation::Pending { .. } | Observation::Running { .. }) => {
-                told.insert(Some(seen.clone()));
-                true
+            (Entry::Occupied(watched), _) if watched.get().told.as_ref() == Some(seen) => false,
+            (Entry::Occupied(mut watched), Observation::Pending { .. } | Observation::Running { .. }) => {
+                let told = watched.get_mut().told.replace(seen.clone());
+                // Whoever launched it expects nothing else.
+                told.is_some() || *seen != Observation::Pending { waits_for: None }
             }
-            (Entry::Occupied(told), _) => {
-                told.remove();
+            (Entry::Occupied(watched), _) => {
+                watched.remove();
                 true
             }
         };

@@ -16,6 +16,7 @@
 
 mod cluster;
 mod connect;
+mod discarded;
 mod fence;
 mod folder;
 mod judge;
@@ -45,6 +46,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use self::cluster::{Cluster, is_held};
 use self::connect::{Connection, Credentials};
+use self::discarded::Discarded;
 use self::fence::Fences;
 use self::folder::{Folder, blocking};
 use self::judge::shown;
@@ -170,18 +172,21 @@ struct Shared {
     fences: Fences,
     pods: Pods,
     changes: mpsc::Sender<(AttemptId, Observation)>,
-    /// Attempts whose changes are told, with what was told last.
-    watched: Mutex<HashMap<AttemptId, Option<Observation>>>,
-    /// Attempts that were discarded and whose pods are still going.
-    discarded: Mutex<HashSet<AttemptId>>,
+    /// Attempts whose changes are told.
+    watched: Mutex<HashMap<AttemptId, Watched>>,
+    discarded: Arc<Discarded>,
     /// Attempts whose launch is tried again until there is room in their quota.
     waiting_for_room: Mutex<HashSet<AttemptId>>,
-    /// Held while an end is written.
-    concluding: Arc<Mutex<()>>,
     followed: Mutex<HashMap<AttemptId, AbortHandle>>,
     followers: Semaphore,
     follower: Follower,
     tasks: Mutex<JoinSet<()>>,
+}
+
+struct Watched {
+    attempt: AttemptRef,
+    /// What was told last.
+    told: Option<Observation>,
 }
 
 impl KubernetesBackend {
@@ -207,9 +212,8 @@ impl KubernetesBackend {
             pods: Pods::new(&scopes),
             changes,
             watched: Mutex::default(),
-            discarded: Mutex::default(),
+            discarded: Arc::default(),
             waiting_for_room: Mutex::default(),
-            concluding: Arc::default(),
             followed: Mutex::default(),
             followers: Semaphore::new(config.logs_followed_max.max(1)),
             follower: Follower::start(),

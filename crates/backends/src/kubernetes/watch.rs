@@ -29,8 +29,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 enum Broken {
     /// Its version is forgotten; everything must be listed again.
     Expired,
-    /// It goes on where it was.
-    Ended(String),
+    /// It couldn't be begun, and goes on where it was.
+    Unheard(String),
 }
 
 /// Watches the drivers' pods of a namespace, or of all, until it is aborted.
@@ -45,18 +45,19 @@ pub(super) async fn watch(shared: Arc<Shared>, namespace: Option<String>) {
         };
         let trouble = match from {
             Err(failure) => with_causes(&failure),
-            Ok(mut known) => match follow(&shared, scope, &mut known).await {
-                // Nothing is wrong with a watch that ended after it had told something.
-                Told { something: true, broken: Broken::Ended(_) } => {
+            Ok(mut known) => match hear(&shared, scope, &mut known).await {
+                // Nothing is wrong with a watch that ends; API servers end many.
+                Ok(()) => {
                     version = Some(known);
                     pause = PAUSE_MIN;
+                    tokio::time::sleep(PAUSE_MIN).await;
                     continue;
                 }
-                Told { broken: Broken::Ended(why), .. } => {
+                Err(Broken::Unheard(why)) => {
                     version = Some(known);
                     why
                 }
-                Told { broken: Broken::Expired, .. } => "its version is forgotten".to_owned(),
+                Err(Broken::Expired) => "its version is forgotten".to_owned(),
             },
         };
         let place = scope.unwrap_or("all namespaces");
@@ -65,12 +66,6 @@ pub(super) async fn watch(shared: Arc<Shared>, namespace: Option<String>) {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
-}
-
-/// What became of one watch.
-struct Told {
-    something: bool,
-    broken: Broken,
 }
 
 async fn list(shared: &Arc<Shared>, scope: Option<&str>) -> Result<String, Failure> {
@@ -83,22 +78,12 @@ async fn list(shared: &Arc<Shared>, scope: Option<&str>) -> Result<String, Failu
     for (_, pod) in gone {
         shared.told(&pod, true).await;
     }
+    shared.look_for_missing();
     Ok(listed.version)
 }
 
-/// Hears of changes behind `version`, and moves it on, until the watch breaks.
-async fn follow(shared: &Arc<Shared>, scope: Option<&str>, version: &mut String) -> Told {
-    let mut something = false;
-    let broken = hear(shared, scope, version, &mut something).await.err().unwrap_or(Broken::Ended("it ended".into()));
-    Told { something, broken }
-}
-
-async fn hear(
-    shared: &Arc<Shared>,
-    scope: Option<&str>,
-    version: &mut String,
-    something: &mut bool,
-) -> Result<(), Broken> {
+/// Hears of changes behind `version`, and moves it on, until the watch ends.
+async fn hear(shared: &Arc<Shared>, scope: Option<&str>, version: &mut String) -> Result<(), Broken> {
     let client = shared.cluster.client().await;
     let parameters = WatchParams::default().labels(&shared.selector).timeout(WATCH_SECONDS);
     let events = api(client, scope).watch(&parameters, version).await;
@@ -109,15 +94,14 @@ async fn hear(
     shared.pods.heard(scope);
     loop {
         let event = tokio::time::timeout(SILENCE_MAX, events.try_next()).await;
-        let Ok(event) = event else { return Err(Broken::Ended("it was silent for too long".into())) };
-        let Some(event) = event.map_err(broken)? else { return Ok(()) };
+        // Silence for too long, a connection that breaks and an orderly end are all the same.
+        let Ok(Ok(Some(event))) = event else { return Ok(()) };
         match event {
             WatchEvent::Added(pod) | WatchEvent::Modified(pod) => take(shared, pod, false, version).await,
             WatchEvent::Deleted(pod) => take(shared, pod, true, version).await,
             WatchEvent::Bookmark(bookmark) => version.clone_from(&bookmark.metadata.resource_version),
             WatchEvent::Error(status) => return Err(broken(kube::Error::Api(status))),
         }
-        *something = true;
         shared.pods.heard(scope);
     }
 }
@@ -139,7 +123,7 @@ async fn take(shared: &Arc<Shared>, pod: Pod, deleted: bool, version: &mut Strin
 fn broken(error: kube::Error) -> Broken {
     match &error {
         kube::Error::Api(status) if status.code == 410 => Broken::Expired,
-        _ => Broken::Ended(with_causes(&error)),
+        _ => Broken::Unheard(with_causes(&error)),
     }
 }
 
