@@ -5,9 +5,11 @@
 //! gets, [`problem::Problem`] for what it is told when something is wrong, and [`openapi()`] for all of it at once.
 
 pub mod application;
+pub mod audit;
 pub mod backend;
 pub mod create;
 pub mod cursor;
+pub mod dry_run;
 pub mod event;
 pub mod log;
 mod openapi;
@@ -18,7 +20,9 @@ mod value;
 pub mod version;
 
 pub use application::Application;
+pub use audit::AuditRecord;
 pub use create::{ApplicationCreate, NewApplication};
+pub use dry_run::DryRun;
 pub use event::Event;
 pub use log::{LogEntry, LogPage};
 pub use openapi::openapi;

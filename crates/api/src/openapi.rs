@@ -8,8 +8,10 @@
 use utoipa::OpenApi;
 
 use crate::application::Application;
+use crate::audit::AuditRecord;
 use crate::backend::Backend;
 use crate::create::ApplicationCreate;
+use crate::dry_run::DryRun;
 use crate::event::Event;
 use crate::log::{LogPage, LogStream};
 use crate::page::Page;
@@ -33,9 +35,9 @@ pub fn openapi() -> String {
     ),
     paths(
         create_application, list_applications, get_application, delete_application, cancel_application,
-        retry_application, read_logs, follow_events, list_backends, get_version, get_openapi,
+        retry_application, read_logs, follow_events, list_backends, read_audit, get_version, get_openapi,
     ),
-    components(schemas(ApplicationCreate, Application, Event, LogPage, Problem)),
+    components(schemas(ApplicationCreate, DryRun, Application, Event, LogPage, Problem)),
     tags(
         (name = "applications", description = "Run Spark programs and see what becomes of them"),
         (name = "events", description = "What happens, as it happens"),
@@ -50,11 +52,15 @@ struct Document;
 /// `Idempotency-Key` a repeated request gets the application of the first one, with status 200.
 #[utoipa::path(
     post, path = "/api/v1/applications", tag = "applications", request_body = ApplicationCreate,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; keys of different users never meet")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; keys of different users never meet"),
+        ("dry_run" = Option<bool>, Query, description = "Tell what would come of it, a `DryRun` with status 200, and run nothing"),
+    ),
     responses(
         (status = 201, description = "Accepted and stored", body = Application, headers(("Location" = String, description = "Path of the application"))),
-        (status = 200, description = "The key was used for the same request before; this is what it made", body = Application),
-        (status = 400, description = "`malformed_body`, `invalid_idempotency_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The key was used for the same request before; this is what it made. With `dry_run`, a `DryRun`", body = Application),
+        (status = 400, description = "`malformed_body`, `invalid_idempotency_key`, `invalid_query`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`policy_refused` with every rule that refuses it", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`name_taken`, `idempotency_key_spent`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
@@ -139,6 +145,7 @@ fn cancel_application() {}
     responses(
         (status = 201, description = "The new application; its `retry_of` names the old one", body = Application, headers(("Location" = String, description = "Path of the new application"))),
         (status = 200, description = "The key was used for the same request before; this is what it made", body = Application),
+        (status = 403, description = "`policy_refused`: the rules have changed since", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`not_retryable`, `name_taken`, `idempotency_key_spent`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_application`, `idempotency_key_reused`", body = Problem, content_type = "application/problem+json"),
@@ -198,6 +205,26 @@ fn follow_events() {}
     responses((status = 200, description = "All backends", body = Page<Backend>)),
 )]
 fn list_backends() {}
+
+/// Read who did what, newest first.
+///
+/// What changes something is recorded, and everything that was denied, refused or asked by nobody known.
+#[utoipa::path(
+    get, path = "/api/v1/audit", tag = "gateway",
+    params(
+        ("user" = Option<String>, Query, description = "Only what this user asked for"),
+        ("tenant" = Option<String>, Query, description = "Only what users of this tenant asked for"),
+        ("decision" = Option<String>, Query, description = "Only `allowed`, `denied`, `refused` or `unauthenticated`"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("limit" = Option<u32>, Query, description = "At most this many, 1 to 1000; 100 when absent", minimum = 1, maximum = 1000),
+    ),
+    responses(
+        (status = 200, description = "A page", body = Page<AuditRecord>),
+        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`forbidden`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+fn read_audit() {}
 
 /// See which gateway this is.
 #[utoipa::path(get, path = "/api/v1/version", tag = "gateway", responses((status = 200, description = "The version", body = Version)))]

@@ -103,6 +103,8 @@ problem_codes! {
     Unauthenticated = "unauthenticated", 401, "the request names no known user";
     /// Not allowed.
     Forbidden = "forbidden", 403, "this is not allowed";
+    /// What was asked for breaks a rule.
+    PolicyRefused = "policy_refused", 403, "the policy of this gateway refuses the application";
     /// A web page of another site asks.
     ForeignOrigin = "foreign_origin", 403, "requests from web pages of other sites are refused";
     /// There is no such thing, or the asker may not know.

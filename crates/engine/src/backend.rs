@@ -35,6 +35,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Everything that is wrong with a specification, told before it is accepted; empty when it can run here.
     fn check(&self, spec: &ApplicationSpec) -> Vec<Problem>;
 
+    /// The objects that [`Backend::launch`] would make, for a person to read: with stars for secrets. None where
+    /// launching makes no objects.
+    fn preview(&self, order: &LaunchOrder) -> Vec<serde_json::Value> {
+        let _ = order;
+        Vec::new()
+    }
+
     /// Makes sure that the attempt was started exactly once, and watches it. An attempt that already started
     /// is not started again; one that was [`Backend::stop`]ped before it started never starts.
     async fn launch(&self, order: LaunchOrder) -> Result<Observation, BackendError>;

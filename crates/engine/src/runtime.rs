@@ -11,14 +11,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use model::application::{Application, Wish};
 use model::audit::{AuditEntry, AuditRecord};
-use model::id::{ApplicationId, ApplicationKind, BackendName, HolderId, Shard};
+use model::id::{ApplicationId, ApplicationKind, AttemptId, BackendName, HolderId, Shard};
 use model::principal::{Principal, Scope};
 use model::spec::{ATTEMPTS_MAX, ApplicationSpec};
 use model::state::State;
 use model::time::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::backend::{DynBackend, Owned, Problem};
+use crate::backend::{AttemptRef, DynBackend, LaunchOrder, Owned, Problem};
 use crate::events::EventHub;
 use crate::step::Policy;
 use crate::store::{Accepted, AuditQuery, DynStore, IdempotencyKey, ListQuery, NewApplication, Positioned, StoreError};
@@ -275,6 +275,29 @@ impl Engine {
             Ok(accepted)
         })
         .await
+    }
+
+    /// What launching an application would make, without accepting it. The names of what is made are those of no
+    /// application.
+    ///
+    /// # Errors
+    /// [`AcceptError::Rejected`], [`AcceptError::UnknownBackend`].
+    pub fn preview(
+        &self,
+        principal: &Principal,
+        backend: &BackendName,
+        spec: &ApplicationSpec,
+    ) -> Result<Vec<serde_json::Value>, AcceptError> {
+        let lane = self.lanes.get(backend).ok_or_else(|| self.unknown_backend(backend.clone()))?;
+        let backend = lane.backend();
+        let mut problems = limit_problems(spec);
+        problems.extend(backend.check(spec));
+        if !problems.is_empty() {
+            return Err(AcceptError::Rejected(problems));
+        }
+        let application = ApplicationId::FIRST_BATCH;
+        let attempt = AttemptRef { id: AttemptId::new(uuid::Uuid::nil()), application, binding: backend.binding() };
+        Ok(backend.preview(&LaunchOrder { attempt, spec: Arc::new(spec.clone()), owner: principal.into(), number: 1 }))
     }
 
     /// The answer to a request whose key the principal used before; `None` when the key is new. Whoever checks a

@@ -197,6 +197,26 @@ impl Client {
         self.answer(self.request(Method::GET, &["backends"], &[])).await
     }
 
+    /// A page of the record of audit; `query` as in the API.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn audit(
+        &self,
+        query: &[(&str, String)],
+    ) -> Result<Answer<api::Page<api::AuditRecord>>, ClientError> {
+        self.answer(self.request(Method::GET, &["audit"], query)).await
+    }
+
+    /// What would come of an application.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn dry_run(&self, create: &api::ApplicationCreate) -> Result<Answer<api::DryRun>, ClientError> {
+        let query = [("dry_run", "true".to_owned())];
+        self.answer(self.request(Method::POST, &["applications"], &query).json(create)).await
+    }
+
     /// Whether the gateway can take work.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod cli;
 mod client;
 mod config;
+mod places;
 mod serve;
 mod server;
 

@@ -1,7 +1,7 @@
 //! `lamplighter serve`: wires store, backend, engine and server together, and takes them down again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -10,22 +10,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ::backends::local::{
-    Installations, LocalBackend, LocalConfig, SupervisorCommand, WorkPolicy, missing_files, notation_problems,
-    raise_open_files_limit,
-};
-use ::backends::log::{LogLimits, LogSource};
+use ::backends::local::raise_open_files_limit;
 use ::engine::runtime::{BackendOptions, Engine, EngineOptions};
 use ::engine::step::Policy;
 use ::engine::store::DynStore;
+use ::policy::Tokens;
 use anyhow::Context as _;
-use model::id::{BackendName, HolderId, Shard, TenantName, UserName};
+use model::id::{BackendName, HolderId, TenantName, UserName};
 use model::principal::Principal;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 
-use crate::config::{self, Config, ConfigProblems, LogConfig, LogFormat, ServeArgs, StoreConfig, WorkFolder};
-use crate::server::{self, App, AppState, Closing, Hosts, LivySettings, SinglePrincipal};
+use crate::config::{self, Config, ConfigProblems, LogConfig, LogFormat, ServeArgs, StoreConfig};
+use crate::places::{self, Kinds, Logs, Places};
+use crate::server::{
+    self, Access, App, AppState, BearerTokens, Closing, Flood, Hosts, Listener, LivySettings, Measured, Metrics,
+    SinglePrincipal, Tls,
+};
 
 /// The exit code for a wrong configuration (`EX_CONFIG` of sysexits).
 const EXIT_CONFIG: u8 = 78;
@@ -38,8 +40,8 @@ const BUSY_PORT_PAUSE: Duration = Duration::from_millis(10);
 /// The SQLite store in the data folder.
 const STORE_FILE: &str = "lamplighter.db";
 
-/// Serves until SIGTERM or SIGINT; what runs goes on running.
-pub(crate) fn run(args: &ServeArgs) -> ExitCode {
+/// Serves until SIGTERM or SIGINT; what runs goes on running. The log has `colours` if it is for people.
+pub(crate) fn run(args: &ServeArgs, colours: bool) -> ExitCode {
     let environment = config::environment();
     let config = match config::load(args, &|name| environment.get(name).cloned()) {
         Ok(config) => config,
@@ -48,7 +50,11 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    start_log(&config.log);
+    start_log(&config.log, colours);
+    let words = config.policy.secret_words.iter().map(String::as_str);
+    if let Err(error) = model::spark_conf::add_secret_words(words) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "keep the words for secrets as they are");
+    }
     if let Err(error) = raise_open_files_limit() {
         tracing::warn!(error = &error as &dyn std::error::Error, "keep the limit of open files as it is");
     }
@@ -65,9 +71,8 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
     }
 }
 
-fn start_log(log: &LogConfig) {
+fn start_log(log: &LogConfig, colours: bool) {
     let filter = tracing_subscriber::EnvFilter::new(&log.filter);
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match log.format {
         LogFormat::Pretty => subscriber.with_target(false).init(),
@@ -86,19 +91,25 @@ fn serve(config: &Config) -> anyhow::Result<()> {
 
 async fn serve_on_runtime(config: &Config, data: &DataDir) -> anyhow::Result<()> {
     // Before anything is touched, so that a busy port changes nothing.
-    let listener = listen(config.listen).await.with_context(|| {
+    let socket = bind(config.listen).await.with_context(|| {
         format!("listen on {}: is another gateway running there? choose another with --listen", config.listen)
     })?;
-    let listen = listener.local_addr()?;
-    let store = open_store(config).await?;
-    let backend = Arc::new(local_backend(config, data)?);
-    let engine = Engine::start(store, engine_options(config, data, &backend)?).await.context("read the store")?;
+    let listen = socket.local_addr()?;
+    let metrics = Arc::new(Metrics::default());
+    let listener = Listener { socket, tls: tls(config)?, metrics: Arc::clone(&metrics) };
+    warn_of_exposure(config, listen);
+    let store = Arc::new(Measured::new(open_store(config).await?, Arc::clone(&metrics)));
+    let Places { options, logs, kinds } = Places::make(config, data.instance).await?;
+    let engine = Engine::start(store, engine_options(config, data, options)?).await.context("read the store")?;
     let closing = Closing::default();
-    let app = app(config, Arc::clone(&engine), backend, Hosts::new(listen, &config.allowed_hosts), closing.clone())?;
+    tokio::spawn(Arc::clone(&metrics).follow(Arc::clone(&engine)));
+    let hosts = Hosts::new(listen, &config.allowed_hosts).with_tls(config.tls.is_some());
+    let app = app(config, Arc::clone(&engine), (logs, kinds), hosts, metrics, closing.clone())?;
     tokio::spawn(close_on_signal(closing.clone()));
     let broken = Arc::new(AtomicBool::new(false));
     tokio::spawn(close_when_broken(Arc::clone(&engine), closing.clone(), Arc::clone(&broken)));
-    tracing::info!(%listen, data_dir = %config.data_dir.display(), "lamplighter serves");
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    tracing::info!(%listen, scheme, data_dir = %config.data_dir.display(), "lamplighter serves");
     server::serve(listener, server::router(app), config.limits.connections.clone(), closing).await;
     engine.shut_down().await;
     // Started anew it takes everything up where it was; going on it would look after nothing.
@@ -107,7 +118,7 @@ async fn serve_on_runtime(config: &Config, data: &DataDir) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let patient_until = Instant::now() + BUSY_PORT_PATIENCE;
     loop {
         match TcpListener::bind(address).await {
@@ -116,6 +127,31 @@ async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
             }
             bound => return bound,
         }
+    }
+}
+
+/// The certificate, looked after from now on.
+fn tls(config: &Config) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some(files) = &config.tls else { return Ok(None) };
+    let loaded = Tls::load(&files.certificate, &files.key);
+    let problems = |error| config.problems("tls.certificate", [format!("{:#}", anyhow::Error::from(error))]);
+    let tls = Arc::new(loaded.map_err(problems)?);
+    tokio::spawn(Arc::clone(&tls).follow());
+    Ok(Some(tls))
+}
+
+/// What was allowed aloud is told aloud, at each start.
+fn warn_of_exposure(config: &Config, listen: SocketAddr) {
+    if listen.ip().is_loopback() {
+        return;
+    }
+    if config.auth.tokens.is_empty() {
+        tracing::warn!(%listen, "EVERYBODY who reaches this address runs code as this user: there are no tokens");
+    } else if config.tls.is_none() {
+        tracing::warn!(%listen, "tokens travel in the clear: everybody on the way can read them");
+    }
+    if config.allowed_hosts.is_empty() {
+        tracing::warn!("requests to other names than localhost are refused; list this gateway's in `allowed_hosts`");
     }
 }
 
@@ -152,64 +188,33 @@ async fn open_store(config: &Config) -> anyhow::Result<DynStore> {
     }
 }
 
-fn local_backend(config: &Config, data: &DataDir) -> anyhow::Result<LocalBackend> {
-    let environment = config::environment();
-    let installations = Installations::find(&config.sparks, &|name| environment.get(name).cloned());
-    let installations =
-        installations.map_err(|missing| config.problems("sparks", missing.iter().map(ToString::to_string)))?;
-    for spark in installations.iter() {
-        let version = spark.version.as_deref().unwrap_or("unknown");
-        let default = installations.default_name() == Some(&spark.name);
-        tracing::info!(name = %spark.name, version, default, home = %spark.home.display(), "found Spark");
-    }
-    if installations.default_name().is_none() {
-        tracing::warn!("found no Spark: set SPARK_HOME, or name installations under `sparks` in the configuration");
-    }
-    let log = LogLimits { total_bytes: config.local.log_bytes_max, ..LogLimits::default() };
-    let backend = LocalBackend::new(LocalConfig {
-        name: BackendName::new("local")?,
-        shard: Shard::new(&format!("local/{}", data.instance))?,
-        data_dir: config.data_dir.clone(),
-        installations,
-        supervisor: SupervisorCommand::default(),
-        environment_added: config.local.environment.clone(),
-        log,
-        work: match config.local.work {
-            WorkFolder::Always => WorkPolicy::Always,
-            WorkFolder::OnSuccess => WorkPolicy::OnSuccess,
-            WorkFolder::Never => WorkPolicy::Never,
-        },
-    })?;
-    Ok(backend)
-}
-
-fn engine_options(config: &Config, data: &DataDir, backend: &Arc<LocalBackend>) -> anyhow::Result<EngineOptions> {
+fn engine_options(config: &Config, data: &DataDir, backends: Vec<BackendOptions>) -> anyhow::Result<EngineOptions> {
     Ok(EngineOptions {
         holder: HolderId::new(&format!("gateway/{}", data.instance))?,
         shared_store: config.store != StoreConfig::Sqlite,
         policy: Policy { stop_grace: config.local.stop_grace, ..Policy::default() },
         retention: config.retention,
-        backends: vec![BackendOptions {
-            backend: Arc::clone(backend) as Arc<_>,
-            places: config.local.places,
-            queue_max: Some(config.local.queue_max),
-        }],
+        backends,
     })
 }
 
 fn app(
     config: &Config,
     engine: Arc<Engine>,
-    backend: Arc<LocalBackend>,
+    (logs, kinds): (Logs, Kinds),
     hosts: Hosts,
+    metrics: Arc<Metrics>,
     closing: Closing,
 ) -> anyhow::Result<AppState> {
-    let logs = std::iter::once((BackendName::new("local")?, backend as Arc<dyn LogSource>)).collect();
+    let preflight = places::preflight(engine.default_backend().clone(), kinds.clone());
     Ok(Arc::new(App {
         engine,
         logs,
-        preflight: Arc::new(|_, spec| [missing_files(spec), notation_problems(spec)].concat()),
-        access: Arc::new(SinglePrincipal::new(own_principal()?)),
+        preflight,
+        access: access(config)?,
+        policy: policy(config, &kinds)?,
+        kinds,
+        flood: Flood::default(),
         hosts,
         limits: config.limits.requests.clone(),
         livy: LivySettings {
@@ -220,8 +225,40 @@ fn app(
             },
             log_lines: config.livy.log_lines,
         },
+        metrics,
+        streams: Arc::new(Semaphore::new(config.limits.streams_max)),
         closing,
     }))
+}
+
+/// Who is let in: whoever has a token, or without any, everybody as the user that runs the gateway.
+fn access(config: &Config) -> anyhow::Result<Arc<dyn Access>> {
+    let tokens = Tokens::compile(&config.auth).map_err(|found| config.problems("auth", shown(&found)))?;
+    if tokens.is_empty() {
+        return Ok(Arc::new(SinglePrincipal::new(own_principal()?)));
+    }
+    Ok(Arc::new(BearerTokens::new(tokens)))
+}
+
+/// The rules of the configuration, with what the placements on clusters let tenants name.
+fn policy(config: &Config, kinds: &Kinds) -> anyhow::Result<policy::Policy> {
+    let known: Vec<_> = kinds.keys().cloned().collect();
+    let unknown = config.policy.unknown_backends(&known);
+    if !unknown.is_empty() {
+        return Err(config.problems("policy", shown(&unknown)).into());
+    }
+    let compiled = policy::Policy::compile(&config.policy, config.auth.principals());
+    let mut policy = compiled.map_err(|found| config.problems("policy", shown(&found)))?;
+    for (name, cluster) in &config.kubernetes.0 {
+        for (tenant, granted) in cluster.grants() {
+            policy.grant(BackendName::new(name)?, tenant, &granted);
+        }
+    }
+    Ok(policy)
+}
+
+fn shown(problems: &[policy::Problem]) -> impl Iterator<Item = String> {
+    problems.iter().map(ToString::to_string)
 }
 
 /// On a gateway without authentication everyone is the user that runs it.

@@ -93,6 +93,9 @@ pub struct ApplicationId {
 }
 
 impl ApplicationId {
+    /// The first batch of any store.
+    pub const FIRST_BATCH: Self = Self { kind: ApplicationKind::Batch, number: 0 };
+
     /// The largest number a Livy client can read.
     pub const MAX_NUMBER: u32 = i32::MAX as u32;
 

@@ -4,6 +4,8 @@
 //! `serve` is only declared here, because running a gateway is no business of a client.
 
 mod arrange;
+mod audit;
+mod backends;
 mod completions;
 mod config;
 mod doctor;
@@ -32,6 +34,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use crate::client::{Client, Connect, Token};
 use crate::config::ServeArgs;
 use failure::Failure;
+pub(crate) use screen::notes_coloured;
 use screen::{ColorChoice, Screen};
 
 /// One gateway to Apache Spark: submits programs, keeps them, and tells what became of them.
@@ -91,6 +94,10 @@ pub(crate) enum Command {
     Retry(retry::RetryArgs),
     /// Remove ended applications with their logs
     Rm(rm::RmArgs),
+    /// List the places where applications run, and how busy they are
+    Backends(backends::BackendsArgs),
+    /// Read who did what, and who was not allowed to
+    Audit(audit::AuditArgs),
     /// Check that everything needed is there
     Doctor(doctor::DoctorArgs),
     /// Look at the configuration of a gateway without starting one
@@ -152,7 +159,10 @@ impl Global {
             url: self.url.clone(),
             ca_file: self.ca_file.clone(),
             token_file: self.token_file.clone(),
-            token: std::env::var("LAMPLIGHTER_TOKEN").ok().filter(|text| !text.is_empty()).map(|text| Token::new(&text)),
+            token: std::env::var("LAMPLIGHTER_TOKEN")
+                .ok()
+                .filter(|text| !text.is_empty())
+                .map(|text| Token::new(&text)),
         }
     }
 }
@@ -179,6 +189,8 @@ async fn dispatch(context: Context, command: Command) -> Result<u8, Failure> {
         Command::Kill(args) => kill::run(context, &args).await,
         Command::Retry(args) => retry::run(context, &args).await,
         Command::Rm(args) => rm::run(context, &args).await,
+        Command::Backends(args) => backends::run(context, &args).await,
+        Command::Audit(args) => audit::run(context, &args).await,
         Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Version(args) => version::run(context, &args).await,
         Command::Serve(_) | Command::Openapi | Command::Completions(_) | Command::Config(_) => {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use backends::kubernetes::{Placements, WatchScope};
 use indexmap::IndexMap;
 use model::id::{BackendName, SparkName, TenantName};
-use policy::Step;
+use policy::{Granted, Step};
 use policy::config::Problem;
 use serde::{Deserialize, Serialize};
 use spark_kubernetes::{EventLog, ImagePattern, ImagePullPolicy, Images, Placement, SparkImage};
@@ -149,7 +149,8 @@ impl Clusters {
                 problems.push(Problem::new(&at, "no tenant may run anything there; say where under `placement`"));
             }
             if cluster.placements(&at, &mut problems).of_namespace(&cluster.namespace) {
-                let message = format!("drivers run in `{}`; the gateway needs a namespace of its own", cluster.namespace);
+                let message =
+                    format!("drivers run in `{}`; the gateway needs a namespace of its own", cluster.namespace);
                 problems.push(Problem::new(&step(&at, "namespace"), message));
             }
         }
@@ -184,6 +185,20 @@ impl ClusterConfig {
         }
         self.refuse_shared(path, problems);
         Placements { default, tenants }
+    }
+
+    /// What each tenant may name on the cluster, because it is what it would get anyway.
+    pub(crate) fn grants(&self) -> Vec<(Option<TenantName>, Granted)> {
+        let Placements { default, tenants } = self.placements(&[], &mut Vec::new());
+        let tenants = tenants.into_iter().map(|(tenant, placement)| (Some(tenant), placement));
+        let granted = |placement: &Placement| Granted {
+            images: placement.images.patterns().map(|pattern| pattern_text(&pattern)).collect(),
+            namespaces: vec![placement.namespace.clone()],
+            service_accounts: vec![placement.service_account.clone()],
+            pull_secrets: placement.image_pull_secrets.clone(),
+        };
+        let all = default.into_iter().map(|placement| (None, placement)).chain(tenants);
+        all.map(|(tenant, placement)| (tenant, granted(&placement))).collect()
     }
 
     /// Drivers of two tenants in one namespace could do to each other's pods what they may do to their own.
@@ -241,6 +256,14 @@ impl PlacementConfig {
             return None;
         };
         (problems.len() == before).then_some(Images { default, lines, also_allowed })
+    }
+}
+
+/// As the configuration has it.
+fn pattern_text(pattern: &ImagePattern) -> String {
+    match pattern {
+        ImagePattern::Exact(image) => image.clone(),
+        ImagePattern::Prefix(prefix) => format!("{prefix}*"),
     }
 }
 

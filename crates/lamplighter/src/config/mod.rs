@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::id::SparkName;
+use model::id::{BackendName, SparkName};
 use policy::config::{AuthConfig, PolicyConfig};
 
 use crate::server::{ConnectionLimits, RequestLimits};

@@ -16,8 +16,8 @@ use super::problem::Place;
 use super::reader::{Fallback, Reader, Setting};
 use super::yaml::{Entry, Node, Value};
 use super::{
-    Clusters, Config, Exposure, Limits, LOCAL, LivyConfig, LocalSettings, LogConfig, LogFormat, SecretUrl, StoreConfig, TlsFiles,
-    Variables, WorkFolder,
+    Clusters, Config, Exposure, LOCAL, Limits, LivyConfig, LocalSettings, LogConfig, LogFormat, SecretUrl, StoreConfig,
+    TlsFiles, Variables, WorkFolder,
 };
 use crate::server::{ConnectionLimits, RequestLimits};
 
@@ -276,7 +276,10 @@ fn read_spark(entry: &Entry, refuse: Refuse<'_>) -> Option<(SparkName, PathBuf)>
 }
 
 fn kubernetes(from: &mut Reader<'_>) -> Clusters {
-    from.subtree(("kubernetes", "Clusters that applications run on, by the name of the backend", "kubernetes.md"), Clusters::problems)
+    from.subtree(
+        ("kubernetes", "Clusters that applications run on, by the name of the backend", "kubernetes.md"),
+        Clusters::problems,
+    )
 }
 
 fn instance(from: &mut Reader<'_>) -> Option<String> {

@@ -35,7 +35,7 @@ impl RequestId {
         }))
     }
 
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or("-")
     }
 }

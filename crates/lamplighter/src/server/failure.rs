@@ -62,7 +62,7 @@ impl From<StoreError> for Failure {
             StoreError::NameTaken { .. } => Self::new(ProblemCode::NameTaken).detail(error.to_string()),
             StoreError::KeyReused => Self::new(ProblemCode::IdempotencyKeyReused),
             StoreError::KeySpent(_) => Self::new(ProblemCode::IdempotencyKeySpent).detail(error.to_string()),
-            StoreError::Full(_) => Self::new(ProblemCode::QueueFull)
+            StoreError::Full(_) | StoreError::TenantFull(_) => Self::new(ProblemCode::QueueFull)
                 .detail(error.to_string())
                 .header(http::header::RETRY_AFTER, HeaderValue::from_static("5")),
             StoreError::Conflict(_) | StoreError::Fenced(_) | StoreError::Unavailable(_) => {

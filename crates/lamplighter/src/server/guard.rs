@@ -1,31 +1,33 @@
 //! The layers that every request passes before any handler: is it meant for us, who asks, may they.
 
+use std::sync::Arc;
+
 use api::ProblemCode;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use model::principal::Principal;
+use http::{HeaderValue, header};
 use tracing::Instrument as _;
 
 use super::AppState;
-use super::access::{Action, Object};
+use super::access::Action;
+use super::asker::Asker;
+use super::envelope::RequestId;
 use super::failure::Failure;
 use super::hosts::ForeignRequest;
 
-/// Refuses what isn't meant for this gateway, and finds out who asks. The principal is an extension of the
-/// request from here on.
+/// Refuses what isn't meant for this gateway, and finds out who asks. The [`Asker`] is an extension of the request
+/// from here on; a request of nobody known has none.
 pub(super) async fn admit(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
     if let Err(foreign) = app.hosts.check(head.version, &head.uri, &head.headers) {
         return refuse(foreign).into_response();
     }
-    match app.access.authenticate(&head) {
-        Ok(principal) => {
-            head.extensions.insert(principal);
-            next.run(Request::from_parts(head, body)).await
-        }
-        Err(_) => Failure::new(ProblemCode::Unauthenticated).into_response(),
+    if let Ok(principal) = app.access.authenticate(&head) {
+        let request_id = head.extensions.get::<RequestId>().map_or("-", RequestId::as_str).to_owned();
+        head.extensions.insert(Asker { principal: Arc::new(principal), request_id });
     }
+    next.run(Request::from_parts(head, body)).await
 }
 
 fn refuse(foreign: ForeignRequest) -> Failure {
@@ -42,32 +44,51 @@ fn refuse(foreign: ForeignRequest) -> Failure {
 
 /// Whether the asker may do a route's action at all; what it is done to is asked for where it is known.
 pub(super) async fn permit(app: AppState, action: Action, request: Request, next: Next) -> Response {
-    match check(&app, action, &request) {
+    match Asked::of(&request).check(&app, action).await {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-/// The same for what has no route of its own.
-pub(super) fn permit_then(
+/// The same for what has no route of its own; `answer` gets the path.
+pub(super) async fn permit_then(
     app: &AppState,
     action: Action,
-    request: &Request,
-    answer: impl FnOnce(&Request) -> Response,
+    request: Request,
+    answer: impl FnOnce(&str) -> Response,
 ) -> Response {
-    match check(app, action, request) {
-        Ok(()) => answer(request),
+    let asked = Asked::of(&request);
+    match asked.check(app, action).await {
+        Ok(()) => answer(&asked.path),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn check(app: &AppState, action: Action, request: &Request) -> Result<(), Failure> {
-    let principal =
-        request.extensions().get::<Principal>().ok_or_else(|| Failure::new(ProblemCode::Unauthenticated))?;
-    if app.access.authorise(principal, action, Object::Gateway).is_allowed() {
-        Ok(())
-    } else {
-        Err(Failure::new(ProblemCode::Forbidden))
+/// What the guard looks at.
+struct Asked {
+    asker: Option<Asker>,
+    path: String,
+    request_id: String,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let extensions = request.extensions();
+        let request_id = extensions.get::<RequestId>().map_or("-", RequestId::as_str).to_owned();
+        Self { asker: extensions.get::<Asker>().cloned(), path: request.uri().path().to_owned(), request_id }
+    }
+
+    async fn check(&self, app: &AppState, action: Action) -> Result<(), Failure> {
+        match &self.asker {
+            Some(asker) => app.permit(asker, action, &self.path).await,
+            // Whoever watches over the process has no token.
+            None if action == Action::Probe => Ok(()),
+            None => {
+                app.record_unknown(&self.path, &self.request_id).await?;
+                let challenge = HeaderValue::from_static("Bearer realm=\"lamplighter\"");
+                Err(Failure::new(ProblemCode::Unauthenticated).header(header::WWW_AUTHENTICATE, challenge))
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod access;
 mod admission;
+mod asker;
 mod body;
 mod closing;
 mod connection;
@@ -16,8 +17,11 @@ mod guard;
 mod hosts;
 mod livy_door;
 mod meta;
+mod metrics;
+mod preflight;
 mod query;
 mod routes;
+mod tls;
 mod v1;
 
 #[cfg(test)]
@@ -28,16 +32,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::backends::log::LogSource;
-use engine::backend::Problem;
 use engine::runtime::Engine;
-use model::id::BackendName;
-use model::spec::ApplicationSpec;
+use model::id::{BackendKind, BackendName};
+use policy::Policy;
+use tokio::sync::Semaphore;
 
-pub(crate) use access::{Access, SinglePrincipal};
+pub(crate) use access::{Access, BearerTokens, SinglePrincipal};
+pub(crate) use asker::Flood;
 pub(crate) use closing::Closing;
-pub(crate) use connection::{ConnectionLimits, serve};
+pub(crate) use connection::{ConnectionLimits, Listener, serve};
 pub(crate) use hosts::Hosts;
+pub(crate) use metrics::{Measured, Metrics};
+pub(crate) use preflight::Preflight;
 pub(crate) use routes::router;
+pub(crate) use tls::Tls;
 
 /// What every request handler can reach.
 pub(crate) struct App {
@@ -45,26 +53,33 @@ pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     /// Where the logs of each backend's attempts are read; a backend without an entry keeps none.
     pub(crate) logs: BTreeMap<BackendName, Arc<dyn LogSource>>,
-    /// What a submitter should hear about a specification before it is accepted, beyond what makes it impossible:
-    /// missing files, sizes that Spark can't read. May block. Livy's doors don't ask, as Livy doesn't.
+    /// What a submitter should hear about a specification before it is accepted. Livy's doors don't ask, as Livy
+    /// doesn't.
     pub(crate) preflight: Preflight,
     /// Who asks, and what they may do.
     pub(crate) access: Arc<dyn Access>,
+    /// What applications may be.
+    pub(crate) policy: Policy,
+    /// Of what kind each backend is.
+    pub(crate) kinds: BTreeMap<BackendName, BackendKind>,
+    /// Bounds the record of requests of nobody known.
+    pub(crate) flood: Flood,
     /// Which hosts it answers for.
     pub(crate) hosts: Hosts,
     /// Limits of single requests.
     pub(crate) limits: RequestLimits,
     /// How the Livy doors behave.
     pub(crate) livy: LivySettings,
+    /// The gateway's figures.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Places of streams: of events, and of logs that are followed.
+    pub(crate) streams: Arc<Semaphore>,
     /// Tells streams to end.
     pub(crate) closing: Closing,
 }
 
 /// Shared by all handlers.
 pub(crate) type AppState = Arc<App>;
-
-/// Looks at a specification that shall run on a backend (the default one when absent).
-pub(crate) type Preflight = Arc<dyn Fn(Option<&BackendName>, &ApplicationSpec) -> Vec<Problem> + Send + Sync>;
 
 /// Limits of single requests.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The table of routes. The router is made from it and from nothing else, so that whoever walks the table sees
 //! every way in: its method, its path, and the action that must be permitted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::ProblemCode;
 use axum::Router;
@@ -10,17 +10,16 @@ use axum::handler::Handler;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use http::Method;
+use http::{Method, StatusCode};
 use tower::Layer as _;
 
 use super::access::Action;
 use super::envelope::Door;
 use super::failure::Failure;
-use super::{AppState, envelope, guard, livy_door, meta, v1};
+use super::{AppState, envelope, guard, livy_door, meta, metrics, v1};
 
 /// One way in.
 pub(super) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the handler knows it too; for those who walk the table"))]
     pub(super) method: Method,
     /// As the router spells it: `{id}` stands for one segment.
     pub(super) path: &'static str,
@@ -65,16 +64,24 @@ impl Route {
     }
 
     fn into_method_router(self, app: &AppState) -> MethodRouter<AppState> {
-        let (action, pace) = (self.action, self.pace);
+        let Self { method, path, action, pace, handler } = self;
         let limit = app.limits.answer_timeout;
         let app = app.clone();
-        self.handler.route_layer(from_fn(move |request: Request, next: Next| {
+        handler.route_layer(from_fn(move |request: Request, next: Next| {
+            let (app, method) = (app.clone(), method.clone());
+            let start = Instant::now();
             let permitted = guard::permit(app.clone(), action, request, next);
             async move {
-                match pace {
+                let response = match pace {
                     Pace::Usual => in_time(limit, permitted).await,
                     Pace::Own => permitted.await,
+                };
+                let (status, took) = (response.status(), start.elapsed());
+                app.metrics.observe_request(&method, path, status, took);
+                if action == Action::CreateApplication && matches!(status, StatusCode::OK | StatusCode::CREATED) {
+                    app.metrics.observe_accept(path, took);
                 }
+                response
             }
         }))
     }
@@ -95,9 +102,11 @@ pub(super) fn table() -> Vec<Route> {
         Route::get("/ui/", Action::ReadGateway, meta::ui),
         Route::get("/healthz", Action::Probe, meta::healthz),
         Route::get("/readyz", Action::Probe, meta::readyz),
+        Route::get("/metrics", Action::ReadMetrics, metrics::read),
         Route::get("/api/v1/version", Action::ReadGateway, meta::version),
         Route::get("/api/v1/openapi.json", Action::ReadGateway, meta::openapi),
         Route::get("/api/v1/backends", Action::ReadBackends, v1::backends::list),
+        Route::get("/api/v1/audit", Action::ReadAudit, v1::audit::list),
         Route::get("/api/v1/events", Action::ReadEvents, v1::events::follow),
         Route::get("/api/v1/applications", Action::ListApplications, v1::applications::list),
         Route::post("/api/v1/applications", Action::CreateApplication, v1::applications::create),
@@ -160,17 +169,19 @@ pub(crate) fn router(app: AppState) -> Router {
 }
 
 async fn not_found(State(app): State<AppState>, request: Request) -> Response {
-    guard::permit_then(&app, Action::Nothing, &request, |request| match Door::of(request.uri().path()) {
-        Door::Ours if is_ours(request.uri().path()) => Failure::new(ProblemCode::NotFound).into_response(),
-        _ => livy_door::unknown_path(request.uri().path()),
+    guard::permit_then(&app, Action::Nothing, request, |path| match Door::of(path) {
+        Door::Ours if is_ours(path) => Failure::new(ProblemCode::NotFound).into_response(),
+        _ => livy_door::unknown_path(path),
     })
+    .await
 }
 
 async fn method_not_allowed(State(app): State<AppState>, request: Request) -> Response {
-    guard::permit_then(&app, Action::Nothing, &request, |request| match Door::of(request.uri().path()) {
+    guard::permit_then(&app, Action::Nothing, request, |path| match Door::of(path) {
         Door::Ours => Failure::new(ProblemCode::MethodNotAllowed).into_response(),
-        Door::Livy => livy_door::method_not_allowed(request.uri().path()),
+        Door::Livy => livy_door::method_not_allowed(path),
     })
+    .await
 }
 
 fn is_ours(path: &str) -> bool {

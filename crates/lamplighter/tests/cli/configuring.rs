@@ -37,14 +37,14 @@ fn a_gateway_does_not_start_with_a_wrong_configuration_and_tells_all_of_it() {
         "lisen: 127.0.0.1:1\nlocal:\n  work: alway\npolicy:\n  tenats: {}\n",
         "serve --config l.yaml --listen 0.0.0.0:0 --retention-age soon",
         78,
-        &expect![[r"
-            error: --listen: 0.0.0.0:0 can be reached from other machines, and whoever reaches the gateway runs code as its user; give tokens under `auth`, listen on a loopback address such as 127.0.0.1:0, or say `allow_unauthenticated_remote_access: true`
+        &expect![[r#"
             error: LAMPLIGHTER_LOCAL_PLACES: `many` is not a number from 0 to 1000000
+            error: --listen: 0.0.0.0:0 can be reached from other machines, and whoever reaches the gateway runs code as its user; give tokens under `auth`, listen on a loopback address such as 127.0.0.1:0, or say `allow_unauthenticated_remote_access: true`
             error: --retention-age: time `soon` is not a whole number with a unit, such as 30s or 2h
             error: l.yaml:1:1: unknown key `lisen`; did you mean `listen`?
             error: l.yaml:3:9: local.work: `alway` is not `always` or `on_success` or `never`; did you mean `always`?
             error: l.yaml:5:3: policy.tenats: unknown key `tenats`; did you mean `tenants`?
-        "]],
+        "#]],
     );
 }
 
@@ -100,9 +100,9 @@ impl Secured {
         Self { gateway: Running::new(serve), folder, port, _spark: spark }
     }
 
-    fn version(&self, ca_file: &Path) -> Done {
+    fn list(&self, ca_file: &Path) -> Done {
         let url = format!("https://localhost:{}", self.port);
-        done(command_at(&url, self.folder.path(), &["version"]).env("LAMPLIGHTER_CA_FILE", ca_file))
+        done(command_at(&url, self.folder.path(), &["ps"]).env("LAMPLIGHTER_CA_FILE", ca_file))
     }
 }
 
@@ -123,10 +123,10 @@ fn put_certificate(folder: &Path, number: u64) -> PathBuf {
 fn a_certificate_is_served_and_a_new_one_taken_without_a_restart() {
     let secured = Secured::start();
     let first = secured.folder.path().join("1.crt");
-    until("the gateway answers", || secured.version(&first).code == 0);
+    until("the gateway answers", || secured.list(&first).code == 0);
     let second = put_certificate(secured.folder.path(), 2);
-    until("the new certificate is shown", || secured.version(&second).code == 0);
-    let former = secured.version(&first);
+    until("the new certificate is shown", || secured.list(&second).code == 0);
+    let former = secured.list(&first);
     assert_eq!(former.code, 69, "{}", former.stderr);
     secured.gateway.signal(Signal::TERM);
     let log = secured.gateway.finish();

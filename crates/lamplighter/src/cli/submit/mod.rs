@@ -4,6 +4,7 @@
 //! [`session`] sends it, follows it, and passes signals on. [`super::arrange`] has told the two kinds of flags apart before.
 
 mod changes;
+mod dry_run;
 mod help;
 mod request;
 mod session;
@@ -15,7 +16,7 @@ use model::spark_conf::SparkConf;
 use model::spark_submit::{self, Action, SparkSubmit};
 
 use super::failure::Failure;
-use super::screen::note;
+use super::screen::{Screen, note};
 use super::{Context, Format, kill, show, version};
 
 /// A submission: the gateway's flags, and spark-submit's command line.
@@ -66,9 +67,34 @@ struct Flags {
     /// Print nothing of our own but errors
     #[arg(long, short)]
     quiet: bool,
-    /// Print the application as JSON instead of its id
-    #[arg(long, short, value_enum, value_name = "FORMAT", requires = "detach")]
-    output: Option<Format>,
+    /// Tell what would come of it, and run nothing: what the gateway's policy changes or refuses, what is wrong, what
+    /// would be made on a cluster
+    #[arg(long, conflicts_with_all = ["detach", "idempotency_key"])]
+    dry_run: bool,
+    /// Print a document: with --detach the application instead of its id, with --dry-run all that would come of it
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    output: Option<Document>,
+}
+
+/// Documents that `submit` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Document {
+    /// The API's JSON
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+impl Document {
+    fn print(self, screen: &mut Screen, json: &serde_json::Value) -> Result<(), Failure> {
+        match self {
+            Self::Json => screen.print_json(json),
+            Self::Yaml => {
+                let yaml = serde_saphyr::to_string(json).map_err(|error| Failure::new(error.to_string()))?;
+                screen.print(&yaml)
+            }
+        }
+    }
 }
 
 /// Runs `submit`.
@@ -87,7 +113,8 @@ pub(super) async fn run(context: Context, args: SubmitArgs) -> Result<u8, Failur
         }
         Action::Status(id) => {
             let id = own_id("--status", id)?;
-            show::run(context, &show::ShowArgs { id, output: args.flags.output }).await
+            let output = args.flags.output.map(|_| Format::Json);
+            show::run(context, &show::ShowArgs { id, output }).await
         }
     }
 }
@@ -107,6 +134,14 @@ async fn submit_program(context: Context, mut submit: SparkSubmit, flags: Flags)
     let request = request::request(submit, &flags, &folder)?;
     for warning in &request.warnings {
         note(&format!("warning: {warning}"));
+    }
+    if flags.dry_run {
+        return dry_run::run(context, &request.create, flags.output).await;
+    }
+    if flags.output.is_some() && !flags.detach {
+        return Err(Failure::usage(
+            "--output needs --detach or --dry-run: a followed program prints its own".to_owned(),
+        ));
     }
     session::run(context, &request.create, &flags, verbose).await
 }

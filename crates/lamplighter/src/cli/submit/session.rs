@@ -15,7 +15,7 @@ use crate::cli::failure::Failure;
 use crate::cli::follow::{Layout, Printer, follow};
 use crate::cli::screen::note;
 use crate::cli::table::printable;
-use crate::cli::{Context, Format, show, view};
+use crate::cli::{Context, show, view};
 use crate::client::{Answer, Client};
 
 /// Submits `create`, follows it unless told otherwise, and returns the exit code.
@@ -53,10 +53,9 @@ pub(super) async fn run(
 }
 
 fn print_submitted(context: &mut Context, answer: &Answer<api::Application>, flags: &Flags) -> Result<u8, Failure> {
-    if flags.output == Some(Format::Json) {
-        context.screen.print_json(&answer.json)?;
-    } else {
-        context.screen.print(&format!("{}\n", answer.value.id))?;
+    match flags.output {
+        Some(document) => document.print(&mut context.screen, &answer.json)?,
+        None => context.screen.print(&format!("{}\n", answer.value.id))?,
     }
     Ok(0)
 }

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use engine::backend::AttemptRef;
+use engine::store::StoreError;
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use livy::id::IdOrName;
@@ -12,11 +13,12 @@ use livy::view::{AppInfo, BatchList, BatchView, DELETED, LogView, StateView};
 use livy::{Rejection, log as livy_log, page};
 use model::application::{Application, Wish};
 use model::id::{ApplicationId, ApplicationKind};
-use model::principal::Principal;
+use model::principal::Scope;
 
 use super::last_lines::{self, Bounds};
 use super::{Refusal, create as creating, json, negotiate, optional_int, read_body};
 use crate::server::access::Action;
+use crate::server::asker::Asker;
 use crate::server::v1::Caller;
 use crate::server::{App, AppState, query};
 
@@ -36,7 +38,7 @@ const LOG_BYTES_MAX: usize = 16 << 20;
 /// `GET /batches`.
 pub(in crate::server) async fn list(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refusal> {
@@ -48,10 +50,9 @@ pub(in crate::server) async fn list(
     let wanted = page::list(from, size, ApplicationId::MAX_NUMBER as usize);
     let offset = u32::try_from(wanted.start).unwrap_or(u32::MAX);
     let limit = u32::try_from(wanted.len()).unwrap_or(u32::MAX).min(PAGE_MAX);
-    let found = app.engine.list_by_position(ApplicationKind::Batch, None, offset, limit).await?;
-    let visible =
-        found.applications.into_iter().filter(|batch| app.permits(&principal, Action::ReadApplication, batch));
-    let views = futures::stream::iter(visible).map(|batch| {
+    let scope = app.scope(&asker, Action::ListApplications);
+    let found = app.engine.list_by_position(&scope, ApplicationKind::Batch, offset, limit).await?;
+    let views = futures::stream::iter(found.applications).map(|batch| {
         let app = app.clone();
         async move { view(&app, &batch, LISTED_VIEW_BYTES_MAX).await }
     });
@@ -63,13 +64,13 @@ pub(in crate::server) async fn list(
 /// `POST /batches`.
 pub(in crate::server) async fn create(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     request: Request,
 ) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     negotiate(&head.headers)?;
     let body = read_body(&app, &head.headers, body).await?;
-    let accepted = creating::accept(&app, &principal, &head.headers, &body).await?;
+    let accepted = creating::accept(&app, &asker, &head.headers, &body).await?;
     let id = number(accepted.application());
     let silent = livy_log::merged(Vec::<String>::new(), livy_log::VIEW_LINES);
     let mut response = json(StatusCode::CREATED, &view_without_log(accepted.application(), silent));
@@ -82,36 +83,36 @@ pub(in crate::server) async fn create(
 /// `GET /batches/{id}`.
 pub(in crate::server) async fn get(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refusal> {
     negotiate(&headers)?;
-    let batch = find(&app, &principal, Action::ReadApplication, &uri).await?;
+    let batch = find(&app, &asker, Action::ReadApplication, &uri).await?;
     Ok(json(StatusCode::OK, &view(&app, &batch, VIEW_BYTES_MAX).await))
 }
 
 /// `GET /batches/{id}/state`.
 pub(in crate::server) async fn state(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refusal> {
     negotiate(&headers)?;
-    let batch = find(&app, &principal, Action::ReadApplication, &uri).await?;
+    let batch = find(&app, &asker, Action::ReadApplication, &uri).await?;
     Ok(json(StatusCode::OK, &StateView { id: number(&batch), state: livy::state::word(batch.state) }))
 }
 
 /// `GET /batches/{id}/log`.
 pub(in crate::server) async fn log(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Refusal> {
     negotiate(&headers)?;
-    let batch = find(&app, &principal, Action::ReadLogs, &uri).await?;
+    let batch = find(&app, &asker, Action::ReadLogs, &uri).await?;
     let pairs = query::pairs(&uri);
     let (from, size) = (optional_int(&pairs, "from")?, optional_int(&pairs, "size")?);
     let bounds = Bounds { lines_max: app.livy.log_lines, bytes_max: LOG_BYTES_MAX };
@@ -126,13 +127,13 @@ pub(in crate::server) async fn log(
 /// and the same words.
 pub(in crate::server) async fn delete(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     headers: HeaderMap,
     uri: Uri,
     _body: Body,
 ) -> Result<Response, Refusal> {
     negotiate(&headers)?;
-    let batch = find(&app, &principal, Action::DeleteApplication, &uri).await?;
+    let batch = find(&app, &asker, Action::DeleteApplication, &uri).await?;
     if app.wish(batch.id, Wish::Delete).await?.is_none() {
         return Err(Rejection::not_found(&query::segment(&uri, ID_SEGMENT)).into());
     }
@@ -142,7 +143,7 @@ pub(in crate::server) async fn delete(
 }
 
 /// The batch that the path names, if it is there and the asker may do this to it.
-async fn find(app: &App, principal: &Principal, action: Action, uri: &Uri) -> Result<Application, Refusal> {
+async fn find(app: &App, asker: &Asker, action: Action, uri: &Uri) -> Result<Application, Refusal> {
     let segment = query::segment(uri, ID_SEGMENT);
     let found = match livy::id::parse(&segment)? {
         IdOrName::Id(id) => {
@@ -152,10 +153,22 @@ async fn find(app: &App, principal: &Principal, action: Action, uri: &Uri) -> Re
                 None => None,
             }
         }
-        IdOrName::Name(name) => app.engine.get_by_name(ApplicationKind::Batch, &name).await?,
+        IdOrName::Name(name) => find_by_name(app, asker, &name).await?,
     };
-    let permitted = found.filter(|batch| app.permits(principal, action, batch));
+    let permitted = app.permitted(asker, action, found).await?;
     permitted.ok_or_else(|| Rejection::not_found(&segment).into())
+}
+
+/// The asker's own batch of that name before one of somebody else.
+async fn find_by_name(app: &App, asker: &Asker, name: &str) -> Result<Option<Application>, StoreError> {
+    let own = Scope::Owner((&*asker.principal).into());
+    match app.engine.get_by_name(&own, ApplicationKind::Batch, name).await? {
+        Some(batch) => Ok(Some(batch)),
+        None => {
+            let visible = app.scope(asker, Action::ReadApplication);
+            app.engine.get_by_name(&visible, ApplicationKind::Batch, name).await
+        }
+    }
 }
 
 fn number(batch: &Application) -> i32 {

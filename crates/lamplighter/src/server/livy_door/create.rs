@@ -12,12 +12,12 @@ use livy::create::CreateBatch;
 use model::duration::{SparkDuration, TimeUnit};
 use model::id::{ApplicationKind, BackendName, SparkName};
 use model::label::Labels;
-use model::principal::Principal;
 use model::spark_conf::SparkConf;
 use model::spec::{ATTEMPTS_MAX, ApplicationSpec, Limits};
 
 use super::Refusal;
 use crate::server::App;
+use crate::server::asker::{Asker, NotAccepted};
 use crate::server::v1::applications::idempotency_key;
 
 /// What our own keys begin with.
@@ -26,27 +26,36 @@ const OUR_PREFIX: &str = "spark.lamplighter.";
 const LABEL_PREFIX: &str = "label.";
 
 /// Stores a new batch.
-pub(super) async fn accept(
-    app: &App,
-    principal: &Principal,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Accepted, Refusal> {
+pub(super) async fn accept(app: &App, asker: &Asker, headers: &HeaderMap, body: &[u8]) -> Result<Accepted, Refusal> {
     let idempotency = idempotency_key(headers, &[b"livy batch", body])?;
     let batch = livy::create::parse(body)?;
     livy::create::validate(&batch, &app.livy.rules)?;
     let name = batch.name.clone();
     let (spec, backend) = specification(batch)?;
-    let request = AcceptRequest { kind: ApplicationKind::Batch, spec, backend, retry_of: None, idempotency };
-    match app.accept(principal, request).await? {
-        Ok(accepted) => Ok(accepted),
-        Err(AcceptError::Store(StoreError::NameTaken { .. })) => {
+    let request = AcceptRequest {
+        kind: ApplicationKind::Batch,
+        spec,
+        backend,
+        retry_of: None,
+        idempotency,
+        tenant_max: None,
+        audit: None,
+    };
+    let error = match app.accept(asker, request).await? {
+        Ok(accepted) => return Ok(accepted),
+        Err(NotAccepted::Refused(refusals)) => return Err(refused(&refusals).into()),
+        Err(NotAccepted::Impossible(error)) => error,
+    };
+    match error {
+        AcceptError::Store(StoreError::NameTaken { .. }) => {
             Err(duplicate_name(app, &name.unwrap_or_default()).await.into())
         }
-        Err(AcceptError::Store(StoreError::Full(_))) => Err(Rejection::too_many_creates().into()),
-        Err(AcceptError::Rejected(problems)) => Err(rejected(&problems).into()),
-        Err(error @ AcceptError::UnknownBackend { .. }) => Err(Rejection::rejected(error).into()),
-        Err(error) => Err(error.into()),
+        AcceptError::Store(StoreError::Full(_) | StoreError::TenantFull(_)) => {
+            Err(Rejection::too_many_creates().into())
+        }
+        AcceptError::Rejected(problems) => Err(rejected(&problems).into()),
+        error @ AcceptError::UnknownBackend { .. } => Err(Rejection::rejected(error).into()),
+        error => Err(error.into()),
     }
 }
 
@@ -62,6 +71,11 @@ async fn duplicate_name(app: &App, name: &str) -> Rejection {
 
 fn rejected(problems: &[Problem]) -> Rejection {
     let told: Vec<String> = problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+    Rejection::rejected(told.join("; "))
+}
+
+fn refused(refusals: &[policy::Refusal]) -> Rejection {
+    let told: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     Rejection::rejected(told.join("; "))
 }
 

@@ -38,10 +38,10 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// Buckets of what should take milliseconds.
-const QUICK_SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+const QUICK_SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 /// Buckets of what waits for clusters and other people's jobs.
-const SLOW_SECONDS: [f64; 13] =
-    [0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 43_200.0];
+const SLOW_SECONDS: [f64; 13] = [0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 43_200.0];
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
@@ -209,8 +209,8 @@ impl Metrics {
     }
 
     async fn count(&self, engine: &Engine, event: &Event) {
-        let is_news = event.kind == EventKind::State
-            && (event.state == ApplicationState::Running || event.state.is_terminal());
+        let is_news =
+            event.kind == EventKind::State && (event.state == ApplicationState::Running || event.state.is_terminal());
         if !is_news {
             return;
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use futures::StreamExt as _;
 use engine::store::Store as _;
+use futures::StreamExt as _;
 use tokio::task::yield_now;
 
 use super::*;

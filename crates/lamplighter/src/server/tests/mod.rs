@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod doors;
+mod figures;
 mod follow;
 mod hostile;
 mod livy_replies;
+mod matrix;
 mod puppet;
+mod tls;
 mod v1_replies;
 
 use std::collections::BTreeMap;
@@ -19,13 +22,20 @@ use engine::runtime::{BackendOptions, Engine, EngineOptions, Retention};
 use engine::step::Policy;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use model::id::{HolderId, TenantName, UserName};
+use model::id::{BackendKind, HolderId, TenantName, UserName};
 use model::principal::Principal;
+use policy::{PolicyConfig, Principals};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use super::{Access, App, AppState, Closing, Hosts, LivySettings, RequestLimits, SinglePrincipal, router};
+use super::{
+    Access, App, AppState, Closing, Flood, Hosts, LivySettings, Preflight, RequestLimits, SinglePrincipal, router,
+};
 use puppet::Puppet;
+
+/// Streams that a gateway of the tests keeps open.
+const STREAMS_MAX: usize = 100;
 
 /// A gateway without sockets.
 struct Gateway {
@@ -76,16 +86,25 @@ impl Gateway {
     }
 
     async fn start_as(access: Arc<dyn Access>, livy: LivySettings) -> Self {
+        Self::start_for(Principals::One, access, livy).await
+    }
+
+    async fn start_for(principals: Principals, access: Arc<dyn Access>, livy: LivySettings) -> Self {
         let puppet = Arc::new(Puppet::default());
         let engine = Engine::start(Arc::new(store::memory::MemoryStore::new()), engine_options(&puppet)).await.unwrap();
         let app = Arc::new(App {
             engine,
             logs: BTreeMap::from([(puppet::name(), Arc::clone(&puppet) as Arc<_>)]),
-            preflight: Arc::new(|_, spec| puppet::preflight(spec)),
+            preflight: Preflight::new(|_, spec| puppet::preflight(spec)),
             access,
+            policy: policy::Policy::compile(&PolicyConfig::default(), principals).unwrap(),
+            kinds: BTreeMap::from([(puppet::name(), BackendKind::Local)]),
+            flood: Flood::default(),
             hosts: Hosts::new(([127, 0, 0, 1], 8998).into(), &[]),
             limits: RequestLimits { body_timeout: Duration::from_millis(300), ..RequestLimits::default() },
             livy,
+            metrics: Arc::default(),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             closing: Closing::default(),
         });
         let gateway = Self { router: router(Arc::clone(&app)), app, puppet };

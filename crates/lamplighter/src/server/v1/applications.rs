@@ -1,7 +1,6 @@
 //! `/api/v1/applications`.
 
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use api::create::CreateError;
@@ -15,6 +14,7 @@ use engine::store::{Accepted, Cursor, IdempotencyKey, ListQuery};
 use http::{HeaderMap, StatusCode, Uri, header};
 use model::application::{Application, Wish};
 use model::id::ApplicationKind;
+use model::principal::Scope;
 use model::state::State as ApplicationState;
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +23,7 @@ use crate::server::access::Action;
 use crate::server::body::JsonBody;
 use crate::server::failure::{Failure, field_problem};
 use crate::server::query::Parameters;
-use crate::server::{App, AppState, admission, guard};
+use crate::server::{App, AppState, admission};
 
 /// Applications on a page when the client doesn't say.
 const PAGE_ITEMS: u32 = 100;
@@ -41,15 +41,22 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 /// `POST /api/v1/applications`.
 pub(in crate::server) async fn create(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     headers: HeaderMap,
+    uri: Uri,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Failure> {
+    let mut parameters = Parameters::of(&uri);
+    let dry_run = parameters.flag("dry_run");
+    parameters.finish()?;
     let idempotency = idempotency_key(&headers, &[b"create", &body])?;
     let new = NewApplication::parse(&body).map_err(refuse_body)?;
+    if dry_run {
+        return Ok(Json(app.dry_run(&asker, new).await?).into_response());
+    }
     // What was accepted once is answered, even if the look would find fault with it now.
     if let Some(key) = &idempotency
-        && let Some(known) = app.engine.replay(&principal, key).await?
+        && let Some(known) = app.engine.replay(&asker.principal, key).await?
     {
         return Ok(answer(&known));
     }
@@ -60,8 +67,10 @@ pub(in crate::server) async fn create(
         backend: new.backend,
         retry_of: None,
         idempotency,
+        tenant_max: None,
+        audit: None,
     };
-    Ok(answer(&app.accept(&principal, request).await??))
+    Ok(answer(&app.accept(&asker, request).await??))
 }
 
 fn refuse_body(error: CreateError) -> Failure {
@@ -73,14 +82,9 @@ fn refuse_body(error: CreateError) -> Failure {
 
 /// Asks for what a submitter should hear before a driver runs into it.
 async fn look_over(app: &AppState, new: NewApplication) -> Result<NewApplication, Failure> {
-    let preflight = app.preflight.clone();
-    let looked = tokio::task::spawn_blocking(move || {
-        let problems = preflight(new.backend.as_ref(), &new.spec);
-        (new, problems)
-    });
-    let (new, problems) = looked.await.map_err(|_| Failure::new(ProblemCode::Internal))?;
+    let (spec, problems) = app.preflight.look(new.backend.clone(), new.spec).await?;
     if problems.is_empty() {
-        return Ok(new);
+        return Ok(NewApplication { spec, ..new });
     }
     Err(Failure::new(ProblemCode::InvalidApplication).errors(problems.iter().map(field_problem).collect()))
 }
@@ -118,15 +122,14 @@ pub(in crate::server) fn idempotency_key(
 /// `GET /api/v1/applications`.
 pub(in crate::server) async fn list(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     uri: Uri,
 ) -> Result<Json<Page<api::Application>>, Failure> {
-    let query = list_query(&uri)?;
+    let query = ListQuery { scope: app.scope(&asker, Action::ListApplications), ..list_query(&uri)? };
     let (found, more) = read_page(&app, query).await?;
     let next_cursor =
         found.last().filter(|_| more).map(|last| ListCursor { accepted_at: last.accepted_at, id: last.id }.encode());
-    let visible = found.iter().filter(|application| app.permits(&principal, Action::ReadApplication, application));
-    Ok(Json(Page { items: visible.map(api::Application::from).collect(), next_cursor }))
+    Ok(Json(Page { items: found.iter().map(api::Application::from).collect(), next_cursor }))
 }
 
 /// As many applications as `query` asks for, or as fit into a page, and whether there are more. They are read bit by
@@ -157,6 +160,7 @@ async fn read_page(app: &App, mut query: ListQuery) -> Result<(Vec<Application>,
 fn list_query(uri: &Uri) -> Result<ListQuery, Failure> {
     let mut parameters = Parameters::of(uri);
     let query = ListQuery {
+        scope: Scope::Nothing,
         kind: parameters.parsed("kind"),
         states: states(&mut parameters),
         backend: parameters.parsed("backend"),
@@ -215,22 +219,22 @@ fn cursor(parameters: &mut Parameters) -> Option<Cursor> {
 /// `GET /api/v1/applications/{id}`.
 pub(in crate::server) async fn get(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     PathId(id): PathId,
     uri: Uri,
 ) -> Result<Json<api::Application>, Failure> {
     Parameters::of(&uri).finish()?;
-    let application = app.application(&principal, Action::ReadApplication, id).await?;
+    let application = app.application(&asker, Action::ReadApplication, id).await?;
     Ok(Json((&application).into()))
 }
 
 /// `POST /api/v1/applications/{id}/cancel`.
 pub(in crate::server) async fn cancel(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     PathId(id): PathId,
 ) -> Result<(StatusCode, Json<api::Application>), Failure> {
-    app.application(&principal, Action::CancelApplication, id).await?;
+    app.application(&asker, Action::CancelApplication, id).await?;
     let application = wish(&app, id, Wish::Cancel).await?;
     let status = if application.state.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json((&application).into())))
@@ -243,14 +247,14 @@ async fn wish(app: &App, id: model::id::ApplicationId, wish: Wish) -> Result<App
 /// `DELETE /api/v1/applications/{id}`.
 pub(in crate::server) async fn delete(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     PathId(id): PathId,
     uri: Uri,
 ) -> Result<Response, Failure> {
     let mut parameters = Parameters::of(&uri);
     let cancel = parameters.flag("cancel");
     parameters.finish()?;
-    let application = app.application(&principal, Action::DeleteApplication, id).await?;
+    let application = app.application(&asker, Action::DeleteApplication, id).await?;
     let ended = application.state.is_terminal();
     if !ended && !cancel {
         let advice = format!(
@@ -269,13 +273,12 @@ pub(in crate::server) async fn delete(
 /// `POST /api/v1/applications/{id}/retry`.
 pub(in crate::server) async fn retry(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    app.application(&principal, Action::RetryApplication, id).await?;
+    let ended = app.application(&asker, Action::RetryApplication, id).await?;
     let idempotency = idempotency_key(&headers, &[b"retry", id.to_string().as_bytes()])?;
-    let engine = Arc::clone(&app.engine);
-    let outcome = guard::to_its_end(async move { engine.retry(&principal, id, idempotency).await }).await??;
+    let outcome = app.retry(&asker, ended, idempotency).await??;
     outcome.as_ref().map(answer).ok_or_else(|| Failure::no_application(&id.to_string()))
 }

@@ -9,13 +9,13 @@ use engine::events::Subscription;
 use futures::Stream;
 use http::{HeaderMap, Uri};
 use model::id::{ApplicationId, EventId};
-use model::principal::Principal;
+use model::principal::Scope;
 
 use super::{Caller, stream};
-use crate::server::access::{Action, Object};
+use crate::server::AppState;
+use crate::server::access::Action;
 use crate::server::failure::Failure;
 use crate::server::query::Parameters;
-use crate::server::{App, AppState};
 
 /// The largest number that stores give.
 const EVENT_ID_MAX: u64 = i64::MAX as u64;
@@ -23,7 +23,7 @@ const EVENT_ID_MAX: u64 = i64::MAX as u64;
 /// `GET /api/v1/events`.
 pub(in crate::server) async fn follow(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Failure> {
@@ -58,9 +58,9 @@ pub(in crate::server) async fn follow(
         subscription: app.engine.events().subscribe(after),
         position: after,
         waiting,
-        filter: Filter { app: app.clone(), principal, application },
+        filter: Filter { scope: app.scope(&asker, Action::ReadEvents), application },
     };
-    Ok(stream::respond(reader.into_messages(), app.closing.clone()))
+    stream::respond(&app, reader.into_messages())
 }
 
 /// Events between these two that the client may not have seen.
@@ -69,16 +69,13 @@ fn gap(after: EventId, before: EventId) -> Message {
 }
 
 struct Filter {
-    app: std::sync::Arc<App>,
-    principal: Principal,
+    scope: Scope,
     application: Option<ApplicationId>,
 }
 
 impl Filter {
     fn lets_through(&self, event: &model::event::Event) -> bool {
-        let owner = Object::ApplicationOf(&event.owner);
-        self.application.is_none_or(|wanted| wanted == event.application)
-            && self.app.access.authorise(&self.principal, Action::ReadEvents, owner).is_allowed()
+        self.application.is_none_or(|wanted| wanted == event.application) && self.scope.contains(&event.owner)
     }
 }
 

@@ -44,13 +44,13 @@ struct Wanted {
 /// `GET /api/v1/applications/{id}/logs`.
 pub(in crate::server) async fn read(
     State(app): State<AppState>,
-    Caller(principal): Caller,
+    Caller(asker): Caller,
     PathId(id): PathId,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Failure> {
     let wanted = wanted(&headers, &uri)?;
-    let application = app.application(&principal, Action::ReadLogs, id).await?;
+    let application = app.application(&asker, Action::ReadLogs, id).await?;
     if let Some(number) = wanted.attempt.or(wanted.cursor_attempt)
         && !application.attempts.iter().any(|attempt| attempt.number == number)
     {
@@ -59,7 +59,7 @@ pub(in crate::server) async fn read(
     }
     if wanted.follow || stream::is_wanted(&headers) {
         let follower = follow::Follower::new(app.clone(), application.id, &wanted);
-        return Ok(stream::respond(follower.into_messages(), app.closing.clone()));
+        return stream::respond(&app, follower.into_messages());
     }
     if prefers_text(&headers) {
         return Ok(text(&app, &application, &wanted));
