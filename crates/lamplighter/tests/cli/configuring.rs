@@ -64,7 +64,7 @@ fn a_configuration_can_be_looked_at_without_a_gateway() {
     let sample = done(&mut command(folder.path(), "config sample")).stdout;
     std::fs::write(folder.path().join("sample.yaml"), sample).unwrap();
     assert_eq!(done(&mut command(folder.path(), "config check sample.yaml")).stdout, "sample.yaml is in order\n");
-    let mut print = command(folder.path(), "config print --config sample.yaml --log-format json");
+    let mut print = command(folder.path(), "config print --config sample.yaml --log-format json --log info,lamplighter=debug");
     let printed = done(print.env("LAMPLIGHTER_STORE", "postgres://ada:hunter2@db/lamplighter")).stdout;
     for line in [
         "listen: 127.0.0.1:8998  # default",
@@ -135,4 +135,6 @@ fn a_certificate_is_served_and_a_new_one_taken_without_a_restart() {
     let told = |message: &str| lines.iter().any(|line| line["message"] == message);
     assert!(told("took the new certificate"), "{}", log.stderr);
     assert!(told("lamplighter serves"), "{}", log.stderr);
+    let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").collect();
+    assert!(!answered.is_empty() && answered.iter().all(|line| line["span"]["request_id"].is_string()));
 }

@@ -213,10 +213,11 @@ pub(super) async fn encode(path: &str, accept_encoding: Option<&HeaderValue>, re
     if plain.is_empty() {
         return Response::from_parts(head, Body::from(plain));
     }
-    let (name, compress): (_, fn(&[u8]) -> Vec<u8>) = match encoding {
-        ResponseEncoding::Gzip => ("gzip", gzip),
-        _ => ("deflate", deflate),
+    let compress = match encoding {
+        ResponseEncoding::Gzip => gzip,
+        _ => deflate,
     };
+    let name = if encoding == ResponseEncoding::Gzip { "gzip" } else { "deflate" };
     // Much of it takes milliseconds, in which this thread could serve others.
     let compressed = if plain.len() < COMPRESSED_INLINE_BYTES_MAX {
         compress(&plain)
