@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -45,21 +45,7 @@ impl World {
         fake.write_kubeconfig(&kubeconfig, OWN).unwrap();
         let images = Images::one("4.1".parse().unwrap(), "images.invalid/spark:4.1");
         let placement = Placement::new(DRIVERS, "spark", images);
-        let config = KubernetesConfig {
-            name: "cluster".parse().unwrap(),
-            shard: "cluster".parse().unwrap(),
-            instance: "gateway".to_owned(),
-            kubeconfig: Some(kubeconfig),
-            context: None,
-            namespace: OWN.to_owned(),
-            placements: Placements { default: Some(placement), ..Placements::default() },
-            watch: WatchScope::default(),
-            data_dir: data.path().to_owned(),
-            log: LogLimits::default(),
-            logs_followed_max: 10,
-            calls_max: 16,
-            ended_pods_kept: Duration::from_secs(3_600),
-        };
+        let config = config(data.path(), kubeconfig, OWN, placement);
         Self { fake: Arc::new(fake), data, config, runtime: tokio::runtime::Handle::current() }
     }
 
@@ -77,6 +63,25 @@ impl World {
     /// Deletes the attempt's pod past the gateway.
     pub(crate) fn delete_pod(&self, attempt: &AttemptRef, grace_seconds: i64) {
         self.fake.delete_pod(DRIVERS, &names::pod_name(attempt.id), grace_seconds);
+    }
+}
+
+/// A backend whose drivers all go to one place.
+pub(crate) fn config(data: &Path, kubeconfig: PathBuf, own: &str, placement: Placement) -> KubernetesConfig {
+    KubernetesConfig {
+        name: "cluster".parse().unwrap(),
+        shard: "cluster".parse().unwrap(),
+        instance: "gateway".to_owned(),
+        kubeconfig: Some(kubeconfig),
+        context: None,
+        namespace: own.to_owned(),
+        placements: Placements { default: Some(placement), ..Placements::default() },
+        watch: WatchScope::default(),
+        data_dir: data.to_owned(),
+        log: LogLimits::default(),
+        logs_followed_max: 10,
+        calls_max: 16,
+        ended_pods_kept: Duration::from_secs(3_600),
     }
 }
 
@@ -115,7 +120,8 @@ async fn driver(mut container: Container) -> ContainerEnd {
     }
 }
 
-fn append_line(path: &Path) {
+/// Leaves a trace of a run.
+pub(crate) fn append_line(path: &Path) {
     let mut file = File::options().create(true).append(true).open(path).unwrap();
     file.write_all(b"run\n").unwrap();
 }

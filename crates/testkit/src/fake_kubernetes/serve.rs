@@ -166,14 +166,15 @@ impl Server {
         let key = asked.key()?;
         let pod = self.objects.get(&key).ok_or_else(|| Refusal::not_found(&key))?;
         let state = &pod["status"]["containerStatuses"][0]["state"];
-        if !state["running"].is_object() && !state["terminated"].is_object() {
+        let has_node = pod["spec"]["nodeName"].is_string();
+        if has_node && !state["running"].is_object() && !state["terminated"].is_object() {
             let container = pod["spec"]["containers"][0]["name"].as_str().unwrap_or_default();
             let why = state["waiting"]["reason"].as_str().unwrap_or("PodInitializing");
             let message = format!("container \"{container}\" in pod \"{}\" is waiting to start: {why}", key.name);
             return Err(Refusal::new(400, "BadRequest", message));
         }
         let query = LogQuery {
-            follow: asked.parameter("follow") == "true",
+            follow: has_node && asked.parameter("follow") == "true",
             timestamps: asked.parameter("timestamps") == "true",
             since: asked.parameter("sinceTime").parse().ok(),
             tail_lines: asked.parameter("tailLines").parse().ok(),
