@@ -76,7 +76,7 @@ fn start_log(log: &LogConfig, colours: bool) {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match log.format {
         LogFormat::Pretty => subscriber.with_target(false).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).with_span_list(false).init(),
     }
 }
 

@@ -67,13 +67,26 @@ impl Door {
 /// The outermost layer.
 pub(super) async fn wrap(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
-    let door = Door::of(request.uri().path());
-    let accept_encoding = request.headers().get(header::ACCEPT_ENCODING).cloned();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", request_id = id.as_str(), %method, path);
     request.extensions_mut().insert(id.clone());
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-    let _entered = span.enter();
+    let mut response = answer(id.clone(), request, next).instrument(span).await;
+    let headers = response.headers_mut();
+    for (name, value) in livy::http::STANDARD_HEADERS {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.entry(name).or_insert(value);
+        }
+    }
+    headers.insert(REQUEST_ID, id.0);
+    response
+}
+
+/// The answer in the words of the request's door, whatever became of the handler.
+async fn answer(id: RequestId, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let door = Door::of(&path);
+    let accept_encoding = request.headers().get(header::ACCEPT_ENCODING).cloned();
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answer.unwrap_or_else(|_| {
         tracing::error!("a handler panicked");
         Failure::new(ProblemCode::Internal).into_response()
@@ -85,13 +98,6 @@ pub(super) async fn wrap(mut request: Request, next: Next) -> Response {
         response = livy_door::encode(&path, accept_encoding.as_ref(), response).await;
     }
     tracing::debug!(status = response.status().as_u16(), "answered");
-    let headers = response.headers_mut();
-    for (name, value) in livy::http::STANDARD_HEADERS {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.entry(name).or_insert(value);
-        }
-    }
-    headers.insert(REQUEST_ID, id.0);
     response
 }
 

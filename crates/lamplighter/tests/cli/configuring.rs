@@ -64,7 +64,7 @@ fn a_configuration_can_be_looked_at_without_a_gateway() {
     let sample = done(&mut command(folder.path(), "config sample")).stdout;
     std::fs::write(folder.path().join("sample.yaml"), sample).unwrap();
     assert_eq!(done(&mut command(folder.path(), "config check sample.yaml")).stdout, "sample.yaml is in order\n");
-    let mut print = command(folder.path(), "config print --config sample.yaml --log-format json --log info,lamplighter=debug");
+    let mut print = command(folder.path(), "config print --config sample.yaml --log-format json");
     let printed = done(print.env("LAMPLIGHTER_STORE", "postgres://ada:hunter2@db/lamplighter")).stdout;
     for line in [
         "listen: 127.0.0.1:8998  # default",
@@ -93,7 +93,7 @@ impl Secured {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let line = format!(
             "serve --listen 127.0.0.1:{port} --data-dir data --tls-certificate tls.crt --tls-key tls.key \
-             --log-format json"
+             --log-format json --log info,lamplighter=debug"
         );
         let mut serve = command(folder.path(), &line);
         serve.env("SPARK_HOME", spark.home());
@@ -136,5 +136,8 @@ fn a_certificate_is_served_and_a_new_one_taken_without_a_restart() {
     assert!(told("took the new certificate"), "{}", log.stderr);
     assert!(told("lamplighter serves"), "{}", log.stderr);
     let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").collect();
-    assert!(!answered.is_empty() && answered.iter().all(|line| line["span"]["request_id"].is_string()));
+    assert!(!answered.is_empty(), "{}", log.stderr);
+    for line in answered {
+        assert!(line["span"]["request_id"].is_string(), "{line}");
+    }
 }
