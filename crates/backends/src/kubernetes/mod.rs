@@ -309,6 +309,10 @@ impl Backend for KubernetesBackend {
         problems.into_iter().map(|problem| Problem { field: problem.field, message: problem.message }).collect()
     }
 
+    fn preview(&self, order: &LaunchOrder) -> Vec<serde_json::Value> {
+        self.plan(order).map(|objects| objects.redacted()).unwrap_or_default()
+    }
+
     async fn launch(&self, order: LaunchOrder) -> Result<Observation, BackendError> {
         self.shared.launch(order).await
     }

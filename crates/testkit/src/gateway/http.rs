@@ -33,12 +33,20 @@ impl Answer {
 pub struct Client {
     url: String,
     agent: ureq::Agent,
+    /// What proves who asks, if anything does.
+    authorization: Option<String>,
 }
 
 impl Client {
     /// A client of the gateway at `url`, which has no slash at its end.
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), agent: agent(Some(ANSWER_TIMEOUT)) }
+        Self { url: url.to_owned(), agent: agent(Some(ANSWER_TIMEOUT)), authorization: None }
+    }
+
+    /// The same for the user of a token.
+    #[must_use]
+    pub fn with_token(self, token: &str) -> Self {
+        Self { authorization: Some(format!("Bearer {token}")), ..self }
     }
 
     /// `GET`.
@@ -46,7 +54,7 @@ impl Client {
     /// # Errors
     /// When no answer came.
     pub fn get(&self, path: &str) -> Result<Answer> {
-        answer(self.agent.get(self.at(path)).call()?)
+        answer(self.signed(self.agent.get(self.at(path))).call()?)
     }
 
     /// `GET` of a text rather than of JSON.
@@ -54,7 +62,7 @@ impl Client {
     /// # Errors
     /// When no answer came.
     pub fn get_text(&self, path: &str) -> Result<Answer> {
-        answer(self.agent.get(self.at(path)).header("accept", "text/plain").call()?)
+        answer(self.signed(self.agent.get(self.at(path))).header("accept", "text/plain").call()?)
     }
 
     /// `POST` of a JSON text.
@@ -62,7 +70,7 @@ impl Client {
     /// # Errors
     /// When no answer came.
     pub fn post(&self, path: &str, body: &str) -> Result<Answer> {
-        answer(self.agent.post(self.at(path)).content_type("application/json").send(body)?)
+        answer(self.signed(self.agent.post(self.at(path))).content_type("application/json").send(body)?)
     }
 
     /// `POST` that may be repeated: the gateway does it once per key.
@@ -70,7 +78,7 @@ impl Client {
     /// # Errors
     /// When no answer came.
     pub fn post_once(&self, path: &str, body: &str, key: &str) -> Result<Answer> {
-        let request = self.agent.post(self.at(path)).content_type("application/json");
+        let request = self.signed(self.agent.post(self.at(path))).content_type("application/json");
         answer(request.header("idempotency-key", key).send(body)?)
     }
 
@@ -79,7 +87,7 @@ impl Client {
     /// # Errors
     /// When no answer came.
     pub fn delete(&self, path: &str) -> Result<Answer> {
-        answer(self.agent.delete(self.at(path)).call()?)
+        answer(self.signed(self.agent.delete(self.at(path))).call()?)
     }
 
     /// `GET` of a stream of server-sent events, to be read line by line for as long as it lasts.
@@ -87,8 +95,15 @@ impl Client {
     /// # Errors
     /// When no answer came.
     pub fn follow(&self, path: &str) -> Result<impl BufRead + Send + use<>> {
-        let request = agent(None).get(self.at(path)).header("accept", "text/event-stream");
+        let request = self.signed(agent(None).get(self.at(path))).header("accept", "text/event-stream");
         Ok(BufReader::new(request.call()?.into_body().into_reader()))
+    }
+
+    fn signed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization),
+            None => request,
+        }
     }
 
     fn at(&self, path: &str) -> String {
