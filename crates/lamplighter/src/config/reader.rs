@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
         self.problems.extend(problems);
         let value = value.unwrap_or_default();
         // JSON is YAML of one line; the types themselves hide what is secret.
-        let shown = serde_json::to_string(&value).unwrap_or_default();
+        let shown = serde_json::to_value(&value).map(said).unwrap_or_default().to_string();
         self.effective.push(Effective { key, shown, place: node.place });
         value
     }
@@ -206,6 +206,24 @@ impl<'a> Reader<'a> {
             Some(elsewhere) => format!("unknown key `{key}`; did you mean `{elsewhere}`?"),
             None => unknown_key(key, keys()),
         }
+    }
+}
+
+/// A value without what is empty, which is most of what types with many defaults hold.
+fn said(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    let is_said = |value: &Json| match value {
+        Json::Null => false,
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(entries) => !entries.is_empty(),
+        _ => true,
+    };
+    match value {
+        Json::Array(items) => Json::Array(items.into_iter().map(said).collect()),
+        Json::Object(entries) => Json::Object(
+            entries.into_iter().map(|(key, value)| (key, said(value))).filter(|it| is_said(&it.1)).collect(),
+        ),
+        value => value,
     }
 }
 

@@ -137,7 +137,7 @@ fn strangers_are_let_in_only_when_it_is_said_aloud() {
         &expect![[r#"
             listen: 0.0.0.0:8998  # --listen
             allow_cleartext: true  # --allow-cleartext
-            auth: {"tokens":[{"user":"ada","tenant":"core","groups":[],"roles":[],"sha256":"0000000000000000000000000000000000000000000000000000000000000007"}]}  # F:1:7
+            auth: {"tokens":[{"user":"ada","tenant":"core","sha256":"0000000000000000000000000000000000000000000000000000000000000007"}]}  # F:1:7
         "#]],
     );
     check(
@@ -148,7 +148,7 @@ fn strangers_are_let_in_only_when_it_is_said_aloud() {
             listen: "[::]:8998"  # --listen
             tls.certificate: /c  # F:2:20
             tls.key: /k  # F:2:29
-            auth: {"tokens":[{"user":"ada","tenant":"core","groups":[],"roles":[],"sha256":"0000000000000000000000000000000000000000000000000000000000000007"}]}  # F:1:7
+            auth: {"tokens":[{"user":"ada","tenant":"core","sha256":"0000000000000000000000000000000000000000000000000000000000000007"}]}  # F:1:7
         "#]],
     );
 }
@@ -172,6 +172,13 @@ fn certificate_and_key_belong_together() {
         tls.key: /k.pem  # F:1:33
     "#]],
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_file_panics(text in "((listen|sparks|local|places|tls|auth|tokens|policy|tenants|conf|kubernetes|- |[a-z]|: |:|\\[|\\]|\\{|\\}|,|[0-9]|\n|  ){0,30})") {
+        let _ = loaded(&text, &[], "");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod changes;
 mod dry_run;
+mod flags;
 mod help;
 mod request;
 mod session;
@@ -15,6 +16,7 @@ use model::id::ApplicationId;
 use model::spark_conf::SparkConf;
 use model::spark_submit::{self, Action, SparkSubmit};
 
+use self::flags::Flags;
 use super::failure::Failure;
 use super::screen::{Screen, note};
 use super::{Context, Format, kill, show, version};
@@ -32,48 +34,6 @@ pub(crate) struct SubmitArgs {
     /// spark-submit's own command line
     #[arg(last = true, value_name = "SPARK-SUBMIT-ARGS", hide = true)]
     spark_submit: Vec<String>,
-}
-
-/// The gateway's own flags; they may stand anywhere before the program.
-#[derive(Debug, Default, clap::Args)]
-struct Flags {
-    /// Backend to run on; the gateway chooses if absent
-    #[arg(long, value_name = "NAME")]
-    backend: Option<String>,
-    /// Spark installation to run with; the backend's default if absent
-    #[arg(long, value_name = "NAME")]
-    spark: Option<String>,
-    /// Attempts in all; only a lost driver is tried again, a failed program isn't
-    #[arg(long, value_name = "N")]
-    max_attempts: Option<u32>,
-    /// Longest time one attempt may run: 90s, 10m, 2h
-    #[arg(long, value_name = "TIME")]
-    run_timeout: Option<String>,
-    /// Longest time it may wait for its start
-    #[arg(long, value_name = "TIME")]
-    queue_timeout: Option<String>,
-    /// Label to find it by; repeat it for several
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
-    label: Vec<(String, String)>,
-    /// Your own identifier for it
-    #[arg(long, value_name = "ID")]
-    external_id: Option<String>,
-    /// Makes repeating this command harmless: the same key gets the same application
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
-    /// Print the application's id and end, instead of following it
-    #[arg(long, short)]
-    detach: bool,
-    /// Print nothing of our own but errors
-    #[arg(long, short)]
-    quiet: bool,
-    /// Tell what would come of it, and run nothing: what the gateway's policy changes or refuses, what is wrong, what
-    /// would be made on a cluster
-    #[arg(long, conflicts_with_all = ["detach", "idempotency_key"])]
-    dry_run: bool,
-    /// Print a document: with --detach the application instead of its id, with --dry-run all that would come of it
-    #[arg(long, short, value_enum, value_name = "FORMAT")]
-    output: Option<Document>,
 }
 
 /// Documents that `submit` prints.
@@ -102,7 +62,8 @@ impl Document {
 /// # Errors
 /// [`Failure`]; how the application ends is no failure but the code returned.
 pub(super) async fn run(context: Context, args: SubmitArgs) -> Result<u8, Failure> {
-    let submit = spark_submit::parse(&args.spark_submit).map_err(|problems| wrong_command_line(&problems))?;
+    let submit = spark_submit::parse(&args.spark_submit)
+        .map_err(|problems| wrong_command_line(&[args.flags.problems(), problems].concat()))?;
     match &submit.action {
         Action::Submit(_) => submit_program(context, submit, args.flags).await,
         Action::Help => print_help(context),
@@ -126,7 +87,7 @@ async fn submit_program(context: Context, mut submit: SparkSubmit, flags: Flags)
     read_properties(&mut submit)?;
     // What the files brought is checked, and starts from the same folder: Spark takes it so.
     submit.resolve_paths(&folder).map_err(|error| Failure::new(error.to_string()))?;
-    let problems = submit.check();
+    let problems = [flags.problems(), submit.check()].concat();
     if !problems.is_empty() {
         return Err(wrong_command_line(&problems));
     }
@@ -188,9 +149,4 @@ fn print_help(mut context: Context) -> Result<u8, Failure> {
     let text = if context.screen.colours { help.ansi().to_string() } else { help.to_string() };
     context.screen.print(&text)?;
     Ok(0)
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
 }

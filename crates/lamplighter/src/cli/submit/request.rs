@@ -48,11 +48,11 @@ pub(super) fn request(submit: SparkSubmit, flags: &Flags, typed_in: &Path) -> Re
         class_name: program.class_name,
         args: program.args,
         conf,
-        labels: flags.label.iter().cloned().collect(),
+        labels: flags.labels().collect(),
         external_id: flags.external_id.clone(),
         backend: flags.backend.clone(),
         spark: flags.spark.clone(),
-        max_attempts: flags.max_attempts,
+        max_attempts: flags.attempts(),
         run_timeout: flags.run_timeout.clone(),
         queue_timeout: flags.queue_timeout.clone(),
         proxy_user: submit.proxy_user,
@@ -104,9 +104,9 @@ mod tests {
         let flags = Flags {
             backend: Some("local".to_owned()),
             spark: Some("3.5".to_owned()),
-            max_attempts: Some(2),
+            max_attempts: Some("2".to_owned()),
             run_timeout: Some("1h".to_owned()),
-            label: vec![("team".to_owned(), "core".to_owned())],
+            label: vec!["team=core".to_owned()],
             external_id: Some("run-9".to_owned()),
             ..Flags::default()
         };
