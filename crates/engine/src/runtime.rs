@@ -73,11 +73,18 @@ pub struct Retention {
     pub count_max: Option<u64>,
     /// Events kept.
     pub events_max: u64,
+    /// Records of audit kept.
+    pub audit_max: u64,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { age_max: Some(Duration::from_secs(30 * 86_400)), count_max: Some(100_000), events_max: 1_000_000 }
+        Self {
+            age_max: Some(Duration::from_secs(30 * 86_400)),
+            count_max: Some(100_000),
+            events_max: 1_000_000,
+            audit_max: 1_000_000,
+        }
     }
 }
 

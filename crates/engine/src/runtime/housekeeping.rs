@@ -32,6 +32,7 @@ pub(super) async fn keep(store: DynStore, lane: LaneHandle, retention: Retention
             }
             report("let go of old applications", let_go(&store, &lane, retention).await);
             report("trim events", trim_events(&store, retention.events_max).await);
+            report("trim the record of audit", trim_audit(&store, retention.audit_max).await);
         }
         tokio::time::sleep(ROUND).await;
     }
@@ -63,6 +64,13 @@ async fn let_go(store: &DynStore, lane: &LaneHandle, retention: Retention) -> Re
 
 async fn trim_events(store: &DynStore, keep: u64) -> Result<(), StoreError> {
     while store.trim_events(keep, 1_000).await? > 0 {
+        tokio::time::sleep(PACE).await;
+    }
+    Ok(())
+}
+
+async fn trim_audit(store: &DynStore, keep: u64) -> Result<(), StoreError> {
+    while store.trim_audit(keep, 1_000).await? > 0 {
         tokio::time::sleep(PACE).await;
     }
     Ok(())

@@ -406,7 +406,13 @@ fn retention(from: &mut Reader<'_>) -> Retention {
         notation: Count { min: 0, max: 1_000_000_000 },
         default: Fallback::Value(default.events_max),
     });
-    Retention { age_max, count_max, events_max }
+    let audit_max = from.get(Setting {
+        key: "retention.audit",
+        about: "Records of audit kept, the newest",
+        notation: Count { min: 0, max: 1_000_000_000 },
+        default: Fallback::Value(default.audit_max),
+    });
+    Retention { age_max, count_max, events_max, audit_max }
 }
 
 fn livy(from: &mut Reader<'_>) -> LivyConfig {
