@@ -186,7 +186,7 @@ mod tests {
             cuts in prop::collection::vec((0_usize..60, 0_usize..20), 0..6), piece in 1_usize..50,
         ) {
             let mut stored = Stored::default();
-            let (mut out, mut next) = (Vec::new(), 0);
+            let (mut out, mut next) = (Vec::new(), 0_usize);
             for (length, back) in cuts.into_iter().chain([(60, 0)]) {
                 // An answer begins with a whole second, some lines before what is stored last.
                 let from = (next.min(next.saturating_sub(back)) / 3) * 3;
