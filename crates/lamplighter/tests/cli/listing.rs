@@ -175,7 +175,7 @@ fn without_a_gateway_commands_say_what_to_do() {
     for line in ["submit Cargo.toml", "show batch-0", "logs -f batch-0", "wait batch-0", "kill batch-0"] {
         assert_eq!(run(line).code, 69, "{line}");
     }
-    assert_eq!(run("--url https://h ps").code, 78);
+    assert_eq!(run("--url ftp://h ps").code, 78);
     assert_eq!(run("ps --what").code, 2);
     assert_eq!(run("version").code, 0);
     let doctor = run("doctor");
