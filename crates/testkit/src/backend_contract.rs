@@ -246,11 +246,14 @@ async fn a_launch_and_a_stop_at_once_agree(gateway: &mut Gateway<'_>) {
         let backend = &gateway.backend;
         let (launched, stopped) = tokio::join!(backend.launch(order.clone()), backend.stop(&order.attempt, GRACE));
         launched.expect("launch");
-        if stopped.expect("stop at the same time") == Observation::NeverRan {
-            assert_eq!(gateway.observe(&order.attempt).await, Observation::NeverRan);
-            assert_eq!(runs(&traces), 0, "the driver never ran");
-        } else {
-            assert!(gateway.end_of(&order.attempt).await.stopped, "it ran and was told to end");
+        let stopped = stopped.expect("stop at the same time");
+        match gateway.outcome_of(&order.attempt).await {
+            Observation::NeverRan => assert_eq!(runs(&traces), 0, "the driver never ran"),
+            Observation::Exited(ended) => {
+                assert_ne!(stopped, Observation::NeverRan, "what never runs doesn't end");
+                assert!(ended.stopped, "it ran and was told to end");
+            }
+            other => panic!("it ran or it didn't: {other:?}"),
         }
     }
 }
@@ -330,6 +333,23 @@ impl<'a> Gateway<'a> {
         let order = self.order(job);
         self.backend.launch(order.clone()).await.expect("launch");
         self.end_of(&order.attempt).await
+    }
+
+    /// How it ended, or that it never ran; one that is decided later is pushed.
+    async fn outcome_of(&mut self, attempt: &AttemptRef) -> Observation {
+        loop {
+            let seen = self.observe(attempt).await;
+            if !matches!(seen, Observation::Absent | Observation::Pending { .. } | Observation::Running { .. }) {
+                return seen;
+            }
+            while let Some((id, _)) =
+                tokio::time::timeout(PATIENCE, self.changes.recv()).await.expect("the outcome is pushed")
+            {
+                if id == attempt.id {
+                    break;
+                }
+            }
+        }
     }
 
     /// The end as it is pushed, unless it was there already; then observing must tell the same.

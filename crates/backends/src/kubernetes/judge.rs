@@ -66,6 +66,9 @@ pub(super) fn judge(pod: &Pod, at: Circumstances) -> Sight {
 }
 
 fn over(pod: &Pod, ended: &status::Ended, at: Circumstances) -> Over {
+    if at.stopped && ended.exit_code.is_none() && !had_container(pod) {
+        return Over::NeverRan;
+    }
     let taken_away = || match ended.cause {
         Cause::Evicted => Some(ReasonCode::Evicted),
         Cause::Preempted => Some(ReasonCode::Preempted),
@@ -96,6 +99,12 @@ fn exit(ended: &status::Ended) -> Option<Exit> {
         (None, None, Cause::Completed) => Some(Exit::Code(0)),
         (None, None, _) => None,
     }
+}
+
+/// Whether a container was ever made. The kubelet says of one that was stopped before that it can't be located.
+fn had_container(pod: &Pod) -> bool {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    statuses.iter().any(|status| status.container_id.as_deref().is_some_and(|id| !id.is_empty()))
 }
 
 /// Whether the driver ended after its pod was deleted. Both times are whole seconds, so one that ended in the same
@@ -304,6 +313,15 @@ mod tests {
         let mut evicted = deleted_at(5);
         evicted["status"] = json!({ "conditions": [{ "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI" }] });
         check(&killed, &evicted, KEPT, &expect!["lost, evicted: pod n/p: Error, exit code 143"]);
+    }
+
+    #[test]
+    fn a_container_that_was_never_made_never_ran() {
+        let mut unknown = container(&json!({ "terminated": { "exitCode": 137, "reason": "ContainerStatusUnknown" } }));
+        check(&unknown, &deleted_at(5), (false, true), &expect!["never ran"]);
+        check(&unknown, &deleted_at(5), KEPT, &expect!["lost, node_lost: pod n/p: ContainerStatusUnknown"]);
+        unknown["containerStatuses"][0]["containerID"] = json!("containerd://1");
+        check(&unknown, &deleted_at(5), (false, true), &expect!["lost, node_lost: pod n/p: ContainerStatusUnknown"]);
     }
 
     #[test]

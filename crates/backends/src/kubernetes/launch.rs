@@ -37,7 +37,7 @@ impl Shared {
     /// Makes sure that the attempt was started once.
     pub(super) async fn launch(self: &Arc<Self>, order: LaunchOrder) -> Result<Observation, BackendError> {
         let attempt = order.attempt.clone();
-        let launched = self.launch_unless_full(&order).await?;
+        let launched = Box::pin(self.launch_unless_full(&order)).await?;
         if waits_for_quota(&launched) {
             self.launch_when_there_is_room(order);
         }
@@ -99,7 +99,7 @@ impl Shared {
         self.spawn(async move {
             loop {
                 tokio::time::sleep(QUOTA_PAUSE).await;
-                match shared.launch_unless_full(&order).await {
+                match Box::pin(shared.launch_unless_full(&order)).await {
                     Ok(seen) if waits_for_quota(&seen) => shared.tell(attempt, &seen).await,
                     Ok(seen) => break shared.tell(attempt, &seen).await,
                     // What is wrong is told to the engine, which asks again in a while.

@@ -190,7 +190,7 @@ impl Shared {
         let watched = lock(&self.watched).contains_key(&identity.attempt);
         self.follow_log(identity.attempt, pod);
         if gone || (watched && depends_on_who_stopped(pod, gone)) {
-            return self.conclude_aside(identity, pod.clone(), gone);
+            return self.conclude_aside(&identity, pod.clone(), gone);
         }
         if !watched {
             return;
@@ -198,12 +198,12 @@ impl Shared {
         match judge(pod, Circumstances { gone, stopped: false, now: now() }) {
             Sight::Held => {}
             Sight::Alive(seen) => self.tell(identity.attempt, &seen).await,
-            Sight::Over(_) => self.conclude_aside(identity, pod.clone(), gone),
+            Sight::Over(_) => self.conclude_aside(&identity, pod.clone(), gone),
         }
     }
 
     /// Finds out how an attempt ended without holding up the watch.
-    fn conclude_aside(self: &Arc<Self>, identity: Identity, pod: Pod, gone: bool) {
+    fn conclude_aside(self: &Arc<Self>, identity: &Identity, pod: Pod, gone: bool) {
         let shared = Arc::clone(self);
         let Some(application) = identity.application else {
             tracing::warn!(pod = shown(&pod), "this pod doesn't say which application it is of");

@@ -322,7 +322,7 @@ impl Backend for KubernetesBackend {
     }
 
     async fn stop(&self, attempt: &AttemptRef, grace: Duration) -> Result<Observation, BackendError> {
-        self.shared.stop(attempt, grace).await
+        Box::pin(self.shared.stop(attempt, grace)).await
     }
 
     async fn discard(&self, attempt: &AttemptRef) -> Result<(), BackendError> {

@@ -90,7 +90,7 @@ async fn hear(shared: &Arc<Shared>, scope: Option<&str>, version: &mut String) -
     if matches!(&events, Err(kube::Error::Api(status)) if status.code == 401) {
         shared.cluster.renew().await;
     }
-    let mut events = pin!(events.map_err(broken)?);
+    let mut events = pin!(events.map_err(|error| broken(&error))?);
     shared.pods.heard(scope);
     loop {
         let event = tokio::time::timeout(SILENCE_MAX, events.try_next()).await;
@@ -100,7 +100,7 @@ async fn hear(shared: &Arc<Shared>, scope: Option<&str>, version: &mut String) -
             WatchEvent::Added(pod) | WatchEvent::Modified(pod) => take(shared, pod, false, version).await,
             WatchEvent::Deleted(pod) => take(shared, pod, true, version).await,
             WatchEvent::Bookmark(bookmark) => version.clone_from(&bookmark.metadata.resource_version),
-            WatchEvent::Error(status) => return Err(broken(kube::Error::Api(status))),
+            WatchEvent::Error(status) => return Err(broken(&kube::Error::Api(status))),
         }
         shared.pods.heard(scope);
     }
@@ -120,10 +120,10 @@ async fn take(shared: &Arc<Shared>, pod: Pod, deleted: bool, version: &mut Strin
     shared.told(&pod, deleted).await;
 }
 
-fn broken(error: kube::Error) -> Broken {
-    match &error {
+fn broken(error: &kube::Error) -> Broken {
+    match error {
         kube::Error::Api(status) if status.code == 410 => Broken::Expired,
-        _ => Broken::Unheard(with_causes(&error)),
+        _ => Broken::Unheard(with_causes(error)),
     }
 }
 

@@ -97,7 +97,7 @@ impl Server {
     fn perform(&self, asked: &Asked) -> Result<Answer, Refusal> {
         match asked.call().0 {
             Verb::Create => self.create(asked),
-            Verb::Get => self.objects.get(&asked.key()?).map(ok).ok_or_else(|| match asked.key() {
+            Verb::Get => self.objects.get(&asked.key()?).map(|object| ok(&object)).ok_or_else(|| match asked.key() {
                 Ok(key) => Refusal::not_found(&key),
                 Err(refusal) => refusal,
             }),
@@ -107,7 +107,7 @@ impl Server {
             Verb::Patch => self.patch(asked),
             Verb::Replace => {
                 let object = parse_body(&asked.body)?;
-                self.objects.update(&asked.key()?, |_| Ok(object)).map(ok)
+                self.objects.update(&asked.key()?, |_| Ok(object)).map(|object| ok(&object))
             }
             Verb::Delete => self.delete(asked),
         }
@@ -144,7 +144,7 @@ impl Server {
             metadata["continue"] = json!((begin + limit).to_string());
         }
         let kind = format!("{}List", asked.target.kind);
-        Ok(ok(json!({ "kind": kind, "apiVersion": "v1", "metadata": metadata, "items": items })))
+        Ok(ok(&json!({ "kind": kind, "apiVersion": "v1", "metadata": metadata, "items": items })))
     }
 
     fn watch(&self, asked: &Asked) -> Result<Answer, Refusal> {
@@ -199,7 +199,7 @@ impl Server {
                     json_patch::patch(&mut object, &patch).map_err(|error| invalid(&error))?;
                     Ok(object)
                 })?;
-                Ok(ok(patched))
+                Ok(ok(&patched))
             }
             "application/apply-patch+yaml" if self.objects.get(&key).is_none() => {
                 Ok(json_answer(StatusCode::CREATED, &self.objects.create(&key, patch)?))
@@ -212,7 +212,7 @@ impl Server {
                     json_patch::merge(&mut object, &patch);
                     Ok(object)
                 })?;
-                Ok(ok(patched))
+                Ok(ok(&patched))
             }
             other => Err(Refusal::new(
                 415,
@@ -232,7 +232,7 @@ impl Server {
             uid: text(&options["preconditions"]["uid"]),
             version: text(&options["preconditions"]["resourceVersion"]),
         };
-        self.objects.delete(&asked.key()?, &deletion).map(ok)
+        self.objects.delete(&asked.key()?, &deletion).map(|object| ok(&object))
     }
 
     /// Here everybody may do everything.
@@ -317,8 +317,8 @@ fn parse_body(body: &Bytes) -> Result<Value, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::new(400, "BadRequest", error.to_string()))
 }
 
-fn ok(object: Value) -> Answer {
-    json_answer(StatusCode::OK, &object)
+fn ok(object: &Value) -> Answer {
+    json_answer(StatusCode::OK, object)
 }
 
 fn refused(refusal: &Refusal) -> Answer {
