@@ -48,6 +48,8 @@ fn every_path_and_link_leads_somewhere() {
         "docs/from-livy.md",
         "docs/configuration.md",
         "docs/cli.md",
+        "docs/access.md",
+        "docs/kubernetes.md",
     ] {
         check(document);
     }

@@ -24,17 +24,21 @@ pub(super) async fn run(mut context: Context, args: &BackendsArgs) -> Result<u8,
     }
     let row = |backend: &api::backend::Backend| {
         let ready = if backend.ready { "yes" } else { "no" };
+        // Unknown to whom may not know of all applications.
+        let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
         let cells = [
             backend.name.clone(),
+            backend.kind.clone(),
             ready.to_owned(),
-            format!("{}/{}", backend.active, backend.places),
-            backend.queued.to_string(),
+            count(backend.active),
+            backend.places.to_string(),
+            count(backend.queued),
             backend.leftovers.join(", "),
         ];
         cells.iter().map(|cell| Cell::new(cell)).collect()
     };
     let rows: Vec<Vec<Cell>> = answer.value.items.iter().map(row).collect();
     let colours = context.screen.colours;
-    context.screen.print(&table::render(&["NAME", "READY", "ACTIVE", "QUEUED", "LEFTOVERS"], &rows, colours))?;
+    context.screen.print(&table::render(&["NAME", "KIND", "READY", "ACTIVE", "PLACES", "QUEUED", "LEFTOVERS"], &rows, colours))?;
     Ok(0)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Failure;
 use super::failure::Code;
+use super::fence::{self, FenceArgs};
 use super::screen::Screen;
 use crate::config::{self, ServeArgs};
 
@@ -25,6 +26,8 @@ enum ConfigCommand {
     },
     /// Print a configuration file with every key and its default
     Sample,
+    /// Print what keeps tenants apart on a cluster, for `kubectl apply -f -`
+    Fence(FenceArgs),
     /// Print docs/configuration.md
     #[command(hide = true)]
     Reference,
@@ -42,6 +45,7 @@ pub(super) fn run(args: &ConfigArgs, screen: &mut Screen) -> Result<u8, Failure>
             format!("{} is in order\n", file.display())
         }
         ConfigCommand::Sample => config::sample(),
+        ConfigCommand::Fence(args) => fence::objects(args, &load(&ServeArgs::new(Some(args.file.clone()), None))?)?,
         ConfigCommand::Reference => config::reference(),
     };
     screen.print(&text).map(|()| 0)

@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod doctor;
 mod failure;
+mod fence;
 mod follow;
 mod human;
 mod kill;

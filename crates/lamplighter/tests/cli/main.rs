@@ -5,6 +5,7 @@
 mod configuring;
 mod cut;
 mod examples;
+mod fence;
 mod gateway;
 mod listing;
 mod submitting;

@@ -49,8 +49,12 @@ fn ready(readiness: &Readiness) -> Check {
 }
 
 fn backend(backend: &api::backend::Backend) -> Vec<Check> {
-    let busy =
-        format!("{}: {} of {} running, {} waiting", backend.name, backend.active, backend.places, backend.queued);
+    let busy = match (backend.active, backend.queued) {
+        (Some(active), Some(queued)) => {
+            format!("{}: {active} of {} running, {queued} waiting", backend.name, backend.places)
+        }
+        _ => format!("{}: {} places", backend.name, backend.places),
+    };
     let mut checks = vec![if backend.ready {
         Check::ok("backend", busy)
     } else {
@@ -88,10 +92,11 @@ mod tests {
         ];
         checks.extend(backend(&api::backend::Backend {
             name: "local".to_owned(),
+            kind: "local".to_owned(),
             ready: true,
-            active: 1,
+            active: Some(1),
             places: 4,
-            queued: 2,
+            queued: Some(2),
             leftovers: (1..=7).map(|n| format!("attempt-{n}")).collect(),
         }));
         expect![[r"
