@@ -72,7 +72,8 @@ pub(crate) fn run(args: &ServeArgs, colours: bool) -> ExitCode {
 }
 
 fn start_log(log: &LogConfig, colours: bool) {
-    let filter = tracing_subscriber::EnvFilter::new(&log.filter);
+    // The Kubernetes client tells every refused call as an error; the backend tells what matters of it.
+    let filter = tracing_subscriber::EnvFilter::new(format!("kube_client=off,{}", log.filter));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match log.format {
         LogFormat::Pretty => subscriber.with_target(false).init(),
