@@ -322,7 +322,7 @@ fn is_there(test: &str) -> bool {
 }
 
 /// Past the capture of output, so that the summary of the run can name it.
-fn skip(test: &str, reason: &str) {
+pub(crate) fn skip(test: &str, reason: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {reason}");
 }
