@@ -103,11 +103,14 @@ impl Folder {
         File::open(&self.path)?.sync_all()
     }
 
+    /// Removes the folder, also while somebody still writes in it: that was told to end and may be about to create
+    /// one more file, which it can't where the folder had its name.
     pub(super) fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        let going = self.path.with_extension("gone");
+        // Of a removal that was cut off.
+        absent_is_fine(fs::remove_dir_all(&going))?;
+        absent_is_fine(fs::rename(&self.path, &going))?;
+        absent_is_fine(fs::remove_dir_all(&going))
     }
 
     fn write(&self, name: &str, content: &[u8], durably: bool) -> io::Result<()> {
@@ -201,6 +204,14 @@ pub(super) async fn blocking<T: Send + 'static>(
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(BackendError::unavailable(what, error)),
         Err(error) => Err(BackendError::unavailable(what, error)),
+    }
+}
+
+/// That something is gone already.
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
