@@ -35,7 +35,7 @@ const TRIED: [(&str, u16, &str); 31] = [
     ("a path of the node", 403, "hostPath"),
     ("the node's network", 403, "host namespaces"),
     ("the node's processes", 403, "host namespaces"),
-    ("privilege", 403, "privileged"),
+    ("privilege", 403, "SYS_ADMIN"),
     ("another service account", 403, "must not use a service account other than its driver's"),
     ("a token", 403, "must not have a service account's token"),
     ("another image", 403, "uses an image that is not allowed here"),

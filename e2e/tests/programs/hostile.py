@@ -102,7 +102,7 @@ def labels(**fields):
 
 
 def privileged(pod):
-    pod["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+    pod["spec"]["containers"][0]["securityContext"]["capabilities"] = {"drop": ["ALL"], "add": ["SYS_ADMIN"]}
 
 
 def gateways(pod):
