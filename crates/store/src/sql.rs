@@ -71,7 +71,7 @@ impl<D: Driver> SqlStore<D> {
 #[async_trait]
 impl<D: Driver> Store for SqlStore<D> {
     async fn accept(&self, new: NewApplication) -> Result<Accepted, StoreError> {
-        self.command(|slot| Command::Accept(new, slot)).await
+        self.command(|slot| Command::Accept(Box::new(new), slot)).await
     }
 
     async fn replay(

@@ -149,7 +149,7 @@ mod tests {
         check(&[basic("bob", &ada)], None);
         check(&[basic("", &ada)], None);
         check(&[format!("Bearer {nobody}")], None);
-        check(&[ada.clone()], None);
+        check(std::slice::from_ref(&ada), None);
         check(&[format!("Bearer {ada}x")], None);
         check(&["Bearer ".to_owned()], None);
         check(&["Basic !".to_owned()], None);

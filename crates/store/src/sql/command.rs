@@ -63,7 +63,7 @@ impl<T> Slot<T> {
 
 /// A command that waits for its turn.
 pub(crate) enum Command {
-    Accept(NewApplication, Slot<Accepted>),
+    Accept(Box<NewApplication>, Slot<Accepted>),
     Save(Fence, Box<Save>, Slot<()>),
     Wish(ApplicationId, Wish, Timestamp, Slot<Option<Application>>),
     Remove(Fence, ApplicationId, Timestamp, Slot<()>),
@@ -78,7 +78,7 @@ impl Command {
     /// Runs it in the open transaction and keeps the outcome.
     pub(crate) async fn run<C: Writes>(&mut self, transaction: &mut Transaction<'_, C>) -> Result<(), Broken> {
         match self {
-            Self::Accept(new, slot) => slot.fill(transaction.accept(new.clone()).await),
+            Self::Accept(new, slot) => slot.fill(transaction.accept(new.as_ref().clone()).await),
             Self::Save(fence, save, slot) => slot.fill(transaction.save(fence, save.as_ref().clone()).await),
             Self::Wish(id, wish, at, slot) => slot.fill(transaction.wish(*id, *wish, *at).await),
             Self::Remove(fence, id, at, slot) => slot.fill(transaction.remove(fence, *id, *at).await),
