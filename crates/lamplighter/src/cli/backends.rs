@@ -39,6 +39,10 @@ pub(super) async fn run(mut context: Context, args: &BackendsArgs) -> Result<u8,
     };
     let rows: Vec<Vec<Cell>> = answer.value.items.iter().map(row).collect();
     let colours = context.screen.colours;
-    context.screen.print(&table::render(&["NAME", "KIND", "READY", "ACTIVE", "PLACES", "QUEUED", "LEFTOVERS"], &rows, colours))?;
+    context.screen.print(&table::render(
+        &["NAME", "KIND", "READY", "ACTIVE", "PLACES", "QUEUED", "LEFTOVERS"],
+        &rows,
+        colours,
+    ))?;
     Ok(0)
 }

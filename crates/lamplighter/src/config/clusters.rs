@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use backends::kubernetes::{Placements, WatchScope};
 use indexmap::IndexMap;
 use model::id::{BackendName, SparkName, TenantName};
-use policy::{Granted, Step};
 use policy::config::Problem;
+use policy::{Granted, Step};
 use serde::{Deserialize, Serialize};
 use spark_kubernetes::{EventLog, ImagePattern, ImagePullPolicy, Images, Placement, SparkImage};
 
