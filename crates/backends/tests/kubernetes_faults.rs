@@ -11,6 +11,7 @@ use kubernetes_world::{DRIVERS, OWN, World, order, seen};
 use model::state::{Exit, ReasonCode};
 use spark_kubernetes::names;
 use testkit::backend_contract::wait_until;
+use testkit::environment::is_fast;
 use testkit::fake_kubernetes::{Call, Fate, Fault, Verb};
 
 const GRACE: Duration = Duration::from_secs(10);
@@ -67,10 +68,11 @@ fn runs(traces: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_fails_twice_changes_nothing() {
     let world = World::start().await;
-    for call in CALLS {
-        for fault in FAULTS {
-            one_life(&world, *call, *fault).await;
-        }
+    let all = CALLS.iter().flat_map(|call| FAULTS.iter().map(move |fault| (*call, *fault)));
+    // A sample has every fault, because the step shares no divisor with their number.
+    let step = if is_fast() { FAULTS.len() + 1 } else { 1 };
+    for (call, fault) in all.step_by(step) {
+        one_life(&world, call, fault).await;
     }
     assert_eq!(world.fake.objects("pods").len(), 0, "pods are left");
     for resource in ["secrets", "services", "networkpolicies"] {
