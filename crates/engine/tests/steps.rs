@@ -254,7 +254,15 @@ proptest! {
         match step {
             Step::Save(save) => {
                 let next = save.next;
-                prop_assert!(application.state.may_become(next.state), "{} to {}", application.state, next.state);
+                if next.state == application.state {
+                    // What it waits for is news too, and nothing else about it changed.
+                    let waits = matches!(knowledge.observation, Some(Observation::Pending { .. }));
+                    prop_assert!(waits && next.state == State::Starting, "{} saved as it was", next.state);
+                    prop_assert_ne!(&next.reason, &application.reason);
+                    prop_assert_eq!(&next.attempts, &application.attempts);
+                } else {
+                    prop_assert!(application.state.may_become(next.state), "{} to {}", application.state, next.state);
+                }
                 prop_assert_eq!(next.version, application.version + 1);
                 prop_assert_eq!(next.wish, application.wish);
                 if next.state.is_terminal() {
